@@ -1,0 +1,1 @@
+"""Commands, events, outcomes, REST models and topics of Production Tool."""

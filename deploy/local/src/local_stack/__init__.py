@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis, Kafka, the services and a token issuer on a developer's machine."""

@@ -1,0 +1,1 @@
+"""Decides bookings, keeps their events and serves their reads."""

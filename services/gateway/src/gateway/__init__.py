@@ -1,0 +1,1 @@
+"""The HTTP front: authenticates, limits, validates, publishes commands, passes on reads."""

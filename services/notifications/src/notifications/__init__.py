@@ -1,0 +1,1 @@
+"""Pushes events to the sockets of their tenant."""

@@ -1,0 +1,1 @@
+"""Owns tenants, members and the artist roster."""
