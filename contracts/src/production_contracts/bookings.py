@@ -1,0 +1,125 @@
+"""Bookings: what a client asks, what it is told, and the form with sealed fields that travels behind the gateway."""
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from production_contracts.records import Record, Request
+from production_contracts.sealed import SENSITIVE, Sealed
+from production_contracts.text import Notes, Reason, Title, Venue
+from production_contracts.times import Timestamp, check_range
+
+BookingStatus = Literal["pencil", "confirmed", "cancelled"]
+ActiveStatus = Literal["pencil", "confirmed"]
+ACTIVE_STATUSES: tuple[ActiveStatus, ...] = ("confirmed", "pencil")
+
+
+class TimeRange(Record):
+    """A half-open range of time: ``start_time`` belongs to it, ``end_time`` does not."""
+
+    start_time: Timestamp
+    end_time: Timestamp
+
+
+class BookingRequest(Request):
+    """Body of ``POST /v1/bookings``."""
+
+    artist_id: UUID
+    start_time: Timestamp
+    end_time: Timestamp
+    status: ActiveStatus = "pencil"
+    title: Title
+    venue: Venue | None = None
+    notes: Annotated[Notes | None, SENSITIVE] = None
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        check_range(self.start_time, self.end_time)
+        return self
+
+
+class BookingPatch(Request):
+    """Body of ``PATCH /v1/bookings/{id}``: a JSON merge patch (RFC 7396); null clears, what is absent stays."""
+
+    title: Title = Field(default="unset", json_schema_extra={"default": None})
+    venue: Venue | None = None
+    notes: Annotated[Notes | None, SENSITIVE] = None
+
+
+class RescheduleRequest(Request):
+    """Body of ``POST /v1/bookings/{id}/reschedule``."""
+
+    start_time: Timestamp
+    end_time: Timestamp
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        check_range(self.start_time, self.end_time)
+        return self
+
+
+class CancelRequest(Request):
+    """Body of ``POST /v1/bookings/{id}/cancel``; it may be left out."""
+
+    reason: Reason | None = None
+
+
+class _Booking(Record):
+    id: UUID
+    artist_id: UUID
+    start_time: Timestamp
+    end_time: Timestamp
+    status: BookingStatus
+    title: str
+    venue: str | None = None
+    version: int
+    position: int
+    created_by: str
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Booking(_Booking):
+    """A booking as an entitled reader sees it."""
+
+    notes: Annotated[str | None, SENSITIVE] = None
+
+
+class SealedBooking(_Booking):
+    """A booking as it travels and rests behind the gateway."""
+
+    notes: Sealed | None = None
+
+
+class BookingEventData(SealedBooking):
+    """``data`` of a booking event: the whole booking after it; on a reschedule, where it was before."""
+
+    previous: TimeRange | None = None
+    reason: str | None = None
+
+
+class Conflict(Record):
+    """A booking in the way of a refused one."""
+
+    booking_id: UUID
+    status: ActiveStatus
+    start_time: Timestamp
+    end_time: Timestamp
+
+
+class BookingPage(Record):
+    """A page of bookings in order of (start_time, id)."""
+
+    items: list[Booking]
+    next_cursor: str | None = None
+
+
+class Availability(Record):
+    """When an artist is taken and when free, within ``[from, to)``."""
+
+    artist_id: UUID
+    start_time: Timestamp = Field(alias="from")
+    end_time: Timestamp = Field(alias="to")
+    busy: list[Conflict]
+    free: list[TimeRange]

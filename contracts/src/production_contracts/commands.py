@@ -1,0 +1,163 @@
+"""Commands: what the gateway asks of the services that decide.
+
+A command is a Kafka record: CloudEvents headers (see `envelope`), key the tenant id, value a `CommandBody` with the
+``data`` that its type asks for.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import Field, SerializeAsAny
+
+from production_contracts.bookings import ActiveStatus
+from production_contracts.records import Record
+from production_contracts.roles import Permission, Role
+from production_contracts.sealed import Sealed
+from production_contracts.times import Timestamp
+
+
+class Author(Record):
+    """Who commands: the identity provider's user id, the role, and when the token was issued (seconds since 1970)."""
+
+    sub: str
+    role: Role
+    iat: int
+
+
+class Idempotency(Record):
+    """The caller's ``Idempotency-Key`` and the fingerprint of the request that it stands for."""
+
+    key: str
+    fingerprint: str
+
+
+class CreateBooking(Record):
+    """Occupy an artist for a time range; the record's subject is the new booking's id."""
+
+    artist_id: UUID
+    start_time: Timestamp
+    end_time: Timestamp
+    status: ActiveStatus
+    title: str
+    venue: str | None = None
+    notes: Sealed | None = None
+
+
+class ConfirmBooking(Record):
+    """Make a pencil a deal."""
+
+
+class CancelBooking(Record):
+    """Release the artist."""
+
+    reason: str | None = None
+
+
+class RescheduleBooking(Record):
+    """Move a booking to another time range."""
+
+    start_time: Timestamp
+    end_time: Timestamp
+
+
+class AmendBooking(Record):
+    """Change what a booking says; only the members that were given count (`model_fields_set`), null clears."""
+
+    title: str = ""
+    venue: str | None = None
+    notes: Sealed | None = None
+
+
+class CreateArtist(Record):
+    """Add an artist to the roster; the record's subject is the new artist's id."""
+
+    name: str
+    time_zone: str | None = None
+
+
+class AmendArtist(Record):
+    """Change what the roster says of an artist; only the members that were given count, null clears."""
+
+    name: str = ""
+    time_zone: str | None = None
+
+
+class ArchiveArtist(Record):
+    """Take an artist off the roster: bookings stay, new ones are refused."""
+
+
+CommandData = (
+    CreateBooking
+    | ConfirmBooking
+    | CancelBooking
+    | RescheduleBooking
+    | AmendBooking
+    | CreateArtist
+    | AmendArtist
+    | ArchiveArtist
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandType:
+    """A kind of command: its name on Kafka, the service that decides it, its data, and what its author must be allowed."""
+
+    name: str
+    service: str
+    data: type[Record]
+    permission: Permission
+
+
+def _booking(verb: str, data: type[Record]) -> CommandType:
+    name = f"production.booking.{verb}.v1"
+    return CommandType(name=name, service="booking", data=data, permission=Permission.BOOKINGS_WRITE)
+
+
+def _artist(verb: str, data: type[Record]) -> CommandType:
+    name = f"production.artist.{verb}.v1"
+    return CommandType(name=name, service="tenancy", data=data, permission=Permission.ROSTER_WRITE)
+
+
+COMMAND_TYPES: Final = (
+    _booking("create", CreateBooking),
+    _booking("confirm", ConfirmBooking),
+    _booking("cancel", CancelBooking),
+    _booking("reschedule", RescheduleBooking),
+    _booking("amend", AmendBooking),
+    _artist("create", CreateArtist),
+    _artist("amend", AmendArtist),
+    _artist("archive", ArchiveArtist),
+)
+BY_NAME: Final = {command.name: command for command in COMMAND_TYPES}
+BY_DATA: Final = {command.data: command for command in COMMAND_TYPES}
+
+
+class CommandBody(Record):
+    """The value of a command's record.
+
+    ``expires_at``: decided later, it is rejected as expired. ``expected_versions``: those of the caller's ``If-Match``
+    (null: none was sent).
+    """
+
+    author: Author
+    expires_at: Timestamp
+    idempotency: Idempotency | None = None
+    expected_versions: Annotated[list[int] | None, Field(max_length=100)] = None
+    data: SerializeAsAny[Record]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A command with its envelope: what `envelope.command_record` writes and `envelope.read_command` reads.
+
+    ``reply_partition``: the partition of ``gateway.replies.v1`` on which somebody waits (None: nobody does).
+    """
+
+    id: UUID
+    type: CommandType
+    tenant_id: UUID
+    aggregate_id: UUID
+    body: CommandBody
+    reply_partition: int | None = None
+    traceparent: str | None = None
