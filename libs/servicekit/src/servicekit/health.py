@@ -1,0 +1,68 @@
+"""Health: ``/healthz`` says that this process works, ``/readyz`` that what it needs is there too."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+import structlog
+from production_contracts import problems
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from servicekit.problems import problem_response
+
+Check = Callable[[], bool | Awaitable[bool]]
+"""Tells whether something needed is there; an exception or a wait past the deadline counts as no."""
+
+_log = structlog.get_logger(__name__)
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+class Health:
+    """The named checks of a service and the two routes that answer for it."""
+
+    def __init__(self, *, deadline_seconds: float = 2.0) -> None:
+        """Begin without checks; each has ``deadline_seconds`` to answer."""
+        self._checks: dict[str, Check] = {}
+        self._deadline = deadline_seconds
+
+    def add(self, name: str, check: Check) -> None:
+        """Make readiness depend on a check."""
+        self._checks[name] = check
+
+    async def failing(self) -> list[str]:
+        """Name the checks that fail now."""
+        outcomes = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
+        return [name for name, passed in zip(self._checks, outcomes, strict=True) if not passed]
+
+    async def _ask(self, name: str, check: Check) -> bool:
+        try:
+            answer = check()
+            if inspect.isawaitable(answer):
+                return bool(await asyncio.wait_for(answer, self._deadline))
+        except Exception as error:  # noqa: BLE001 - a check that fails in any way is a check that fails
+            _log.warning("readiness check failed", check=name, error=repr(error))
+            return False
+        return bool(answer)
+
+    @property
+    def routes(self) -> list[Route]:
+        """``GET /healthz`` (200 while the event loop ticks, whatever is down elsewhere) and ``GET /readyz``."""
+        return [
+            Route("/healthz", self._healthz, methods=["GET"], include_in_schema=False),
+            Route("/readyz", self._readyz, methods=["GET"], include_in_schema=False),
+        ]
+
+    async def _healthz(self, _request: Request) -> Response:
+        return Response(b'{"status":"ok"}', headers=_NO_STORE, media_type="application/json")
+
+    async def _readyz(self, _request: Request) -> Response:
+        failing = await self.failing()
+        if failing:
+            detail = "Not ready: " + ", ".join(failing) + "."
+            return problem_response(problems.UNAVAILABLE, detail, headers=_NO_STORE, failing=failing)
+        body = orjson.dumps({"status": "ready", "checks": list(self._checks)})
+        return Response(body, headers=_NO_STORE, media_type="application/json")

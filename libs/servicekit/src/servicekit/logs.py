@@ -1,0 +1,89 @@
+"""Structured logs: one JSON object a line on standard output, with the tenant and command in hand.
+
+No personal data: bind ids of tenants and commands, never a user's id, a name, a token, or the text of a booking.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import orjson
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor
+
+from servicekit.settings import ServiceSettings
+
+
+def configure(settings: ServiceSettings, service: str) -> None:
+    """Send the logs of structlog and of the standard library, libraries' own included, through one renderer.
+
+    Tracebacks come without the values of local variables: tokens and the text of bookings are among them.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp(service, settings.instance),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.log_format)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.captureWarnings(capture=True)
+
+
+def _stamp(service: str, instance: str) -> Processor:
+    def stamp(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        event["instance"] = instance
+        event.pop("color_message", None)
+        return event
+
+    return stamp
+
+
+def _renderers(log_format: str) -> list[Processor]:
+    if log_format == "console":
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(serializer=_dumps),
+    ]
+
+
+def _dumps(event: EventDict, **_: object) -> str:
+    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+@contextmanager
+def bound(*, tenant_id: UUID | None = None, command_id: UUID | str | None = None) -> Iterator[None]:
+    """Name the tenant and the command in hand in every line logged inside."""
+    given = {"tenant_id": tenant_id, "command_id": command_id}
+    with structlog.contextvars.bound_contextvars(**{name: str(value) for name, value in given.items() if value}):
+        yield
