@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from production_contracts.topics import PARTITIONS_LOCAL
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -48,6 +49,9 @@ class KafkaSettings(BaseSettings):
     """Where Kafka is."""
 
     kafka_bootstrap: str = Field(description="Bootstrap servers, `host:port` separated by commas", min_length=1)
+    kafka_partitions: int = Field(
+        default=PARTITIONS_LOCAL, ge=1, description="Partitions of every topic, as created; never changed afterwards"
+    )
 
 
 class DatabaseSettings(BaseSettings):

@@ -1,0 +1,93 @@
+"""PostgreSQL as we use it: every transaction is opened to the tenants of the work in hand, and sees no other.
+
+Row-level security reads the setting ``app.tenant_ids``; it is set for the transaction alone (so that it works behind
+PgBouncer in transaction mode) and reads as no tenant where it was not set.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_OPEN = text("select set_config('app.tenant_ids', :tenants, true)")
+
+_TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
+_TRANSIENT_CODES = ("25006", "55P03")
+"""SQLSTATE classes: connection, rollback (deadlock, serialization), resources, operator intervention, system; and a
+server that is read-only (a standby after a failover), a lock not available."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether a database error says something of the moment, and nothing of the work: try again later."""
+    if isinstance(error, InterfaceError | PoolTimeoutError | TimeoutError | OSError):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        cause = error.orig.__cause__ if error.orig is not None else None
+        code = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None)
+        if code is None:
+            return isinstance(cause, TimeoutError | OSError | ConnectionError) or "connection" in str(error.orig).lower()
+        return code[:2] in _TRANSIENT_CLASSES or code in _TRANSIENT_CODES
+    return False
+
+
+class Database:
+    """A service's own database, through its serving role."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, command_timeout: float = 30.0) -> None:
+        """Make the pool; nothing is connected yet. ``command_timeout`` is the deadline of a statement, in seconds."""
+        connect: dict[str, Any] = {
+            "timeout": 5.0,
+            "command_timeout": command_timeout,
+            "server_settings": {"application_name": "production-tool", "timezone": "UTC", "jit": "off"},
+        }
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5.0,
+            connect_args=connect,
+            json_deserializer=orjson.loads,
+        )
+        self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    async def stop(self) -> None:
+        """Close the pool."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self, tenants: Collection[UUID] = ()) -> AsyncIterator[AsyncConnection]:
+        """Open a READ COMMITTED transaction to the tenants; it commits at the end, or rolls back on an exception."""
+        async with self._opened(self.engine, tenants) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self, tenant_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open a read-only transaction on one snapshot to one tenant."""
+        async with self._opened(self._reading, (tenant_id,)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _opened(self, engine: AsyncEngine, tenants: Collection[UUID]) -> AsyncIterator[AsyncConnection]:
+        tenant_ids = "{" + ",".join(map(str, tenants)) + "}"
+        connection = await engine.connect()
+        try:
+            try:
+                await connection.execute(_OPEN, {"tenants": tenant_ids})
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                await connection.close()  # the server was restarted under a pooled connection: take a new one, once
+                connection = await engine.connect()
+                await connection.execute(_OPEN, {"tenants": tenant_ids})
+            yield connection
+            await connection.commit()
+        finally:
+            await connection.close()

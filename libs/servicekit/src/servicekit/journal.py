@@ -1,0 +1,349 @@
+"""The journal: streams, event store and command log of a service that decides. All SQL on them stands here.
+
+Statements on many rows take arrays, so that a batch costs the same number of statements whatever it holds.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from production_contracts.times import format_timestamp
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_LOCK = text("""
+    select tenant_id, position from streams where tenant_id = any (cast(:tenants as uuid[]))
+    order by tenant_id for update
+""")
+_ADD_STREAMS = text("""
+    insert into streams (tenant_id) select t from unnest(cast(:tenants as uuid[])) t order by t
+    on conflict do nothing
+""")
+_ADVANCE = text("""
+    update streams s set position = n.position
+    from unnest(cast(:tenants as uuid[]), cast(:positions as bigint[])) as n (tenant_id, position)
+    where s.tenant_id = n.tenant_id
+""")
+_KNOWN = text("""
+    select l.tenant_id, l.command_id, l.status, l.body, l.position
+    from unnest(cast(:tenants as uuid[]), cast(:commands as uuid[])) as q (tenant_id, command_id)
+    cross join lateral (
+        select * from command_log c where c.tenant_id = q.tenant_id and c.command_id = q.command_id
+    ) l
+""")
+_KNOWN_KEYS = text("""
+    select l.tenant_id, l.actor, l.idempotency_key, l.fingerprint, l.status, l.body, l.position
+    from unnest(cast(:tenants as uuid[]), cast(:actors as text[]), cast(:keys as text[])) as q (tenant_id, actor, key)
+    cross join lateral (
+        select * from command_log c
+        where c.tenant_id = q.tenant_id and c.actor = q.actor and c.idempotency_key = q.key
+    ) l
+""")
+_APPEND_EVENTS = text("""
+    insert into events
+        (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id)
+    select id, aggregate_id, event_type, event_data::jsonb, version, tenant_id, created_at, position, actor, command_id
+    from unnest(
+        cast(:ids as uuid[]), cast(:aggregates as uuid[]), cast(:types as text[]), cast(:data as text[]),
+        cast(:versions as integer[]), cast(:tenants as uuid[]), cast(:times as timestamptz[]),
+        cast(:positions as bigint[]), cast(:actors as text[]), cast(:commands as uuid[])
+    ) as n (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id)
+""")
+_APPEND_LOG = text("""
+    insert into command_log
+        (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at)
+    select tenant_id, command_id, actor, idempotency_key, fingerprint, status, body::json, position, decided_at
+    from unnest(
+        cast(:tenants as uuid[]), cast(:commands as uuid[]), cast(:actors as text[]), cast(:keys as text[]),
+        cast(:fingerprints as text[]), cast(:statuses as smallint[]), cast(:bodies as text[]),
+        cast(:positions as bigint[]), cast(:times as timestamptz[])
+    ) as n (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at)
+""")
+_EVENT_COLUMNS = "id, aggregate_id, event_type, event_data, version, created_at, position, actor"
+_EVENTS_AFTER = text(f"""
+    select {_EVENT_COLUMNS} from events
+    where tenant_id = :tenant and position > :after order by position limit :limit
+""")  # noqa: S608 - the column list above
+_EVENTS_OF = text(f"""
+    select {_EVENT_COLUMNS} from events
+    where tenant_id = :tenant and aggregate_id = :aggregate and version > :after order by version limit :limit
+""")  # noqa: S608 - the column list above
+_HEAD = text("select position from streams where tenant_id = :tenant")
+_HEAD_AND_EPOCH = text("""
+    select coalesce((select position from streams where tenant_id = :tenant), 0) as position,
+           (select name::text from epoch) as epoch
+""")
+_OUTCOME = text("""
+    select l.status, l.body, l.position, l.position <= s.published as published
+    from command_log l join streams s on s.tenant_id = l.tenant_id
+    where l.tenant_id = :tenant and l.command_id = :command
+""")
+_UNPUBLISHED = text("""
+    select tenant_id, published, position from streams where position > published order by tenant_id limit :limit
+""")
+_UNPUBLISHED_EVENTS = text(f"""
+    select q.tenant_id, e.* from unnest(cast(:tenants as uuid[]), cast(:published as bigint[])) as q (tenant_id, published)
+    cross join lateral (
+        select {_EVENT_COLUMNS} from events
+        where events.tenant_id = q.tenant_id and position > q.published order by position limit :limit
+    ) e order by q.tenant_id, e.position
+""")  # noqa: S608 - the column list above
+_PUBLISH = text("""
+    with locked as (
+        select s.tenant_id, n.published
+        from streams s
+        join unnest(cast(:tenants as uuid[]), cast(:published as bigint[])) as n (tenant_id, published)
+            on n.tenant_id = s.tenant_id
+        order by s.tenant_id for update of s
+    )
+    update streams s set published = greatest(s.published, l.published) from locked l where s.tenant_id = l.tenant_id
+""")
+_PUBLISHED = text("select tenant_id, published from streams where tenant_id = any (cast(:tenants as uuid[]))")
+_BACKLOG = text("select coalesce(sum(position - published), 0) from streams where position > published")
+_TENANTS = text("select tenant_id from streams where tenant_id > cast(:after as uuid) order by tenant_id limit 1000")
+_LEASE = text("""
+    insert into leases (name, holder, until) values (:name, :holder, now() + make_interval(secs => :seconds))
+    on conflict (name) do update set holder = excluded.holder, until = excluded.until
+    where leases.holder = excluded.holder or leases.until < now()
+    returning holder
+""")
+_RELEASE = text("update leases set until = now() where name = :name and holder = :holder")
+_PRUNE = text("""
+    delete from command_log where tenant_id = :tenant and decided_at < now() - make_interval(days => :days)
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredEvent:
+    """An event about to be stored; ``data`` is ready for JSON."""
+
+    id: UUID
+    tenant_id: UUID
+    aggregate_id: UUID
+    type: str
+    version: int
+    position: int
+    occurred_at: datetime
+    actor: str
+    command_id: UUID
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedOutcome:
+    """A command's outcome in the log; ``key`` and ``fingerprint`` only where a repeated key is to find it."""
+
+    tenant_id: UUID
+    command_id: UUID
+    actor: str
+    key: str | None
+    fingerprint: str | None
+    status: int
+    body: dict[str, Any]
+    position: int
+    decided_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownOutcome:
+    """An outcome found in the log."""
+
+    status: int
+    body: dict[str, Any]
+    position: int
+    fingerprint: str | None = None
+
+
+async def lock_streams(connection: AsyncConnection, tenants: Iterable[UUID]) -> dict[UUID, int]:
+    """Lock the tenants' streams, in order of tenant id, and tell their heads. The only lock, taken before any look-up."""
+    wanted = sorted(tenants)
+    while True:
+        rows = await connection.execute(_LOCK, {"tenants": wanted})
+        heads = {row.tenant_id: row.position for row in rows}
+        if len(heads) == len(wanted):
+            return heads
+        await connection.execute(_ADD_STREAMS, {"tenants": [tenant for tenant in wanted if tenant not in heads]})
+
+
+async def known_commands(
+    connection: AsyncConnection, commands: Sequence[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], KnownOutcome]:
+    """Find the outcomes of commands, given and returned by (tenant, command)."""
+    rows = await connection.execute(
+        _KNOWN, {"tenants": [tenant for tenant, _ in commands], "commands": [command for _, command in commands]}
+    )
+    return {
+        (row.tenant_id, row.command_id): KnownOutcome(status=row.status, body=row.body, position=row.position)
+        for row in rows
+    }
+
+
+async def known_keys(
+    connection: AsyncConnection, keys: Sequence[tuple[UUID, str, str]]
+) -> dict[tuple[UUID, str, str], KnownOutcome]:
+    """Find the outcomes remembered for idempotency keys, given and returned by (tenant, actor, key)."""
+    if not keys:
+        return {}
+    rows = await connection.execute(
+        _KNOWN_KEYS,
+        {
+            "tenants": [tenant for tenant, _, _ in keys],
+            "actors": [actor for _, actor, _ in keys],
+            "keys": [key for _, _, key in keys],
+        },
+    )
+    return {
+        (row.tenant_id, row.actor, row.idempotency_key): KnownOutcome(
+            status=row.status, body=row.body, position=row.position, fingerprint=row.fingerprint
+        )
+        for row in rows
+    }
+
+
+async def append(
+    connection: AsyncConnection,
+    events: Sequence[StoredEvent],
+    outcomes: Sequence[LoggedOutcome],
+    heads: dict[UUID, int],
+) -> None:
+    """Write events, outcomes and the new heads; a duplicate of any of them raises an IntegrityError."""
+    if events:
+        await connection.execute(
+            _APPEND_EVENTS,
+            {
+                "ids": [event.id for event in events],
+                "aggregates": [event.aggregate_id for event in events],
+                "types": [event.type for event in events],
+                "data": [orjson.dumps(event.data).decode() for event in events],
+                "versions": [event.version for event in events],
+                "tenants": [event.tenant_id for event in events],
+                "times": [event.occurred_at for event in events],
+                "positions": [event.position for event in events],
+                "actors": [event.actor for event in events],
+                "commands": [event.command_id for event in events],
+            },
+        )
+        moved = sorted({event.tenant_id for event in events})
+        await connection.execute(_ADVANCE, {"tenants": moved, "positions": [heads[tenant] for tenant in moved]})
+    if outcomes:
+        await connection.execute(
+            _APPEND_LOG,
+            {
+                "tenants": [outcome.tenant_id for outcome in outcomes],
+                "commands": [outcome.command_id for outcome in outcomes],
+                "actors": [outcome.actor for outcome in outcomes],
+                "keys": [outcome.key for outcome in outcomes],
+                "fingerprints": [outcome.fingerprint for outcome in outcomes],
+                "statuses": [outcome.status for outcome in outcomes],
+                "bodies": [orjson.dumps(outcome.body).decode() for outcome in outcomes],
+                "positions": [outcome.position for outcome in outcomes],
+                "times": [outcome.decided_at for outcome in outcomes],
+            },
+        )
+
+
+def _event(row: Any, stream: str) -> dict[str, Any]:  # noqa: ANN401 - a row of the columns above
+    return {
+        "stream": stream,
+        "position": row.position,
+        "id": str(row.id),
+        "type": row.event_type,
+        "aggregate_id": str(row.aggregate_id),
+        "version": row.version,
+        "occurred_at": format_timestamp(row.created_at),
+        "actor": row.actor,
+        "data": row.event_data,
+    }
+
+
+async def events_after(
+    connection: AsyncConnection, stream: str, tenant_id: UUID, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """Read a tenant's events past a position, in order, as JSON objects of `events.Event`."""
+    rows = await connection.execute(_EVENTS_AFTER, {"tenant": tenant_id, "after": after, "limit": limit})
+    return [_event(row, stream) for row in rows]
+
+
+async def events_of(
+    connection: AsyncConnection, stream: str, tenant_id: UUID, aggregate_id: UUID, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """Read the events of one aggregate past a version, in order, as JSON objects of `events.Event`."""
+    found = {"tenant": tenant_id, "aggregate": aggregate_id, "after": after, "limit": limit}
+    return [_event(row, stream) for row in await connection.execute(_EVENTS_OF, found)]
+
+
+async def head(connection: AsyncConnection, tenant_id: UUID) -> int:
+    """Tell the head of a tenant's stream; 0 where nothing has happened yet."""
+    return (await connection.execute(_HEAD, {"tenant": tenant_id})).scalar() or 0
+
+
+async def head_and_epoch(connection: AsyncConnection, tenant_id: UUID) -> tuple[int, str]:
+    """Tell the head of a tenant's stream and the name of this history."""
+    row = (await connection.execute(_HEAD_AND_EPOCH, {"tenant": tenant_id})).one()
+    return row.position, row.epoch
+
+
+async def outcome(
+    connection: AsyncConnection, tenant_id: UUID, command_id: UUID, *, published_only: bool
+) -> KnownOutcome | None:
+    """Find a command's outcome; with ``published_only`` only once the events up to it are on Kafka."""
+    row = (await connection.execute(_OUTCOME, {"tenant": tenant_id, "command": command_id})).one_or_none()
+    if row is None or (published_only and not row.published):
+        return None
+    return KnownOutcome(status=row.status, body=row.body, position=row.position)
+
+
+async def unpublished(connection: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
+    """Name tenants with events that are not on Kafka yet, each with how far it was published."""
+    return [(row.tenant_id, row.published) for row in await connection.execute(_UNPUBLISHED, {"limit": limit})]
+
+
+async def unpublished_events(
+    connection: AsyncConnection, stream: str, tenants: Sequence[tuple[UUID, int]], limit: int
+) -> list[tuple[UUID, dict[str, Any]]]:
+    """Read up to ``limit`` events a tenant past how far it was published, in order of (tenant, position)."""
+    rows = await connection.execute(
+        _UNPUBLISHED_EVENTS,
+        {"tenants": [t for t, _ in tenants], "published": [p for _, p in tenants], "limit": limit},
+    )
+    return [(row.tenant_id, _event(row, stream)) for row in rows]
+
+
+async def mark_published(connection: AsyncConnection, published: dict[UUID, int]) -> None:
+    """Move how far tenants were published, never back."""
+    await connection.execute(_PUBLISH, {"tenants": list(published), "published": list(published.values())})
+
+
+async def published_positions(connection: AsyncConnection, tenants: Collection[UUID]) -> dict[UUID, int]:
+    """Tell how far tenants were published."""
+    rows = await connection.execute(_PUBLISHED, {"tenants": list(tenants)})
+    return {row.tenant_id: row.published for row in rows}
+
+
+async def backlog(connection: AsyncConnection) -> int:
+    """Count the events that are not on Kafka yet."""
+    return int((await connection.execute(_BACKLOG)).scalar_one())
+
+
+async def tenants_after(connection: AsyncConnection, after: UUID) -> list[UUID]:
+    """Name up to 1,000 tenants past one, in order of id: how jobs walk all of them, one at a time."""
+    return [row.tenant_id for row in await connection.execute(_TENANTS, {"after": after})]
+
+
+async def take_lease(connection: AsyncConnection, name: str, holder: str, seconds: float) -> bool:
+    """Take or renew a lease; False while another holds it."""
+    row = await connection.execute(_LEASE, {"name": name, "holder": holder, "seconds": seconds})
+    return row.one_or_none() is not None
+
+
+async def release_lease(connection: AsyncConnection, name: str, holder: str) -> None:
+    """Give a lease back."""
+    await connection.execute(_RELEASE, {"name": name, "holder": holder})
+
+
+async def prune_log(connection: AsyncConnection, tenant_id: UUID, days: int) -> int:
+    """Forget a tenant's outcomes that are older; returns how many."""
+    return (await connection.execute(_PRUNE, {"tenant": tenant_id, "days": days})).rowcount

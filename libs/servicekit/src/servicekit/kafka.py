@@ -1,0 +1,383 @@
+"""Kafka as we use it: producers that lose nothing, consumers that commit after the work, raw records in between.
+
+FastStream runs the consumers. Its parser and decoder are replaced, because its own fail a whole batch on one header that
+is not UTF-8, and offsets are committed here, after the handler returned: at least once. What a handler raises is taken
+for an outage: the consumer waits, goes back to the start of the batch and hands it over again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+from aiokafka.structs import RecordMetadata
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka import TopicPartition as SubscribedPartition
+from faststream.kafka.message import KafkaAckableMessage
+from prometheus_client import Counter, Histogram
+from production_contracts.envelope import KafkaRecord, cloud_headers
+from production_contracts.times import format_timestamp
+from production_contracts.topics import DEAD_LETTER_SUFFIX
+
+from servicekit.clock import now
+
+Record = ConsumerRecord[bytes | None, bytes | None]
+Handle = Callable[[Sequence[Record]], Awaitable[None]]
+
+REQUEST_TIMEOUT_MS = 10_000
+DELIVERY_TIMEOUT_S = 15.0
+COMMIT_TIMEOUT_S = 10.0
+STALLED_AFTER_S = 60.0
+POLL_MS = 5
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 5.0
+
+BATCH_SIZE = Histogram(
+    "consumer_batch_records", "Records in a batch", ["consumer"], buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
+RETRIED_BATCHES = Counter("consumer_batches_retried_total", "Batches that were taken again after an outage", ["consumer"])
+DEAD_LETTERS = Counter("dead_letters_total", "Records put aside because they can't be handled", ["topic"])
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaUnavailableError(Exception):
+    """Kafka is not there: nothing was sent."""
+
+
+class Producer:
+    """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away."""
+
+    def __init__(self, bootstrap: str, client_id: str) -> None:
+        """Make a producer; nothing is connected yet."""
+        self._options: dict[str, Any] = {
+            "bootstrap_servers": bootstrap,
+            "client_id": client_id,
+            "enable_idempotence": True,
+            "acks": "all",
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            "max_batch_size": 512 * 1024,
+            "max_request_size": 1024 * 1024,
+        }
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether records can be sent."""
+        return self._producer is not None
+
+    async def start(self) -> None:
+        """Start to connect, and return at once."""
+        self._connecting = asyncio.create_task(self._connect(), name="producer-connect")
+
+    async def stop(self) -> None:
+        """Send what is buffered, within a deadline, and disconnect."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._connecting
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
+
+    async def _connect(self) -> None:
+        wait = _FIRST_WAIT_S
+        while self._producer is None:
+            producer = AIOKafkaProducer(**self._options)
+            try:
+                await producer.start()
+            except (KafkaError, OSError) as error:
+                log.warning("kafka_unavailable", error=str(error), retry_in_s=wait)
+                with suppress(KafkaError, OSError):
+                    await producer.stop()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_S)
+            else:
+                self._producer = producer
+
+    def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            message = "Kafka is not connected"
+            raise KafkaUnavailableError(message)
+        return self._producer
+
+    async def send(self, record: KafkaRecord) -> "asyncio.Future[RecordMetadata]":
+        """Hand a record to the producer's buffer; the future is done when Kafka has acknowledged it.
+
+        Raises:
+            KafkaUnavailableError: there was no connection yet, or no room in time; nothing was sent.
+        """
+        producer = self._connected()
+        try:
+            return await asyncio.wait_for(
+                producer.send(
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=record.headers,
+                    partition=record.partition,
+                ),
+                DELIVERY_TIMEOUT_S,
+            )
+        except (KafkaError, TimeoutError) as error:
+            message = f"the record was not taken: {error!r}"
+            raise KafkaUnavailableError(message) from error
+
+    async def send_and_wait(self, record: KafkaRecord) -> RecordMetadata:
+        """Send a record and wait until Kafka has acknowledged it.
+
+        Raises:
+            KafkaUnavailableError: nothing was sent.
+            KafkaError: it may have been sent.
+            TimeoutError: it may have been sent.
+        """
+        return await asyncio.wait_for(await self.send(record), DELIVERY_TIMEOUT_S)
+
+    async def partitions(self, topic: str) -> list[int]:
+        """Name the partitions of a topic, in order.
+
+        Raises:
+            KafkaUnavailableError: they can't be learnt now.
+        """
+        try:
+            return sorted(await asyncio.wait_for(self._connected().partitions_for(topic), DELIVERY_TIMEOUT_S))
+        except (KafkaError, TimeoutError) as error:
+            message = f"the partitions of {topic} are unknown: {error!r}"
+            raise KafkaUnavailableError(message) from error
+
+    async def send_together(self, records: Sequence[KafkaRecord], partition: int) -> int:
+        """Send records of one topic to one partition as one Kafka batch, all or none, and wait for the acknowledgement.
+
+        Returns:
+            How many of the first were sent: as many as one batch holds, at least one.
+
+        Raises:
+            KafkaUnavailableError: nothing was sent, or the first alone is larger than a batch may be.
+            KafkaError: they may have been sent.
+            TimeoutError: they may have been sent.
+        """
+        producer = self._connected()
+        batch = producer.create_batch()
+        taken = 0
+        for record in records:
+            if batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is None:
+                break
+            taken += 1
+        if not taken:
+            message = f"a record of {len(records[0].value)} bytes does not fit a batch"
+            raise KafkaUnavailableError(message)
+        sent = await asyncio.wait_for(
+            producer.send_batch(batch, records[0].topic, partition=partition), DELIVERY_TIMEOUT_S
+        )
+        await asyncio.wait_for(sent, DELIVERY_TIMEOUT_S)
+        return taken
+
+
+class DeadLetters:
+    """Puts what can't be handled on the dead-letter topic of its topic, whole, with the reason and where it was."""
+
+    def __init__(self, producer: Producer) -> None:
+        """Write through ``producer``."""
+        self._producer = producer
+
+    async def put(self, record: Record, reason: str) -> None:
+        """Put a record aside, and wait until Kafka has it.
+
+        Raises:
+            KafkaUnavailableError: nothing was put aside; hand the record over again.
+            KafkaError: as above, though it may have been.
+        """
+        headers = [(name, value) for name, value in record.headers if not name.startswith("dlq_")]
+        headers += [
+            ("dlq_reason", reason[:1000].encode()),
+            ("dlq_topic", record.topic.encode()),
+            ("dlq_partition", str(record.partition).encode()),
+            ("dlq_offset", str(record.offset).encode()),
+            ("dlq_time", format_timestamp(now()).encode()),
+        ]
+        await self._producer.send_and_wait(
+            KafkaRecord(
+                topic=record.topic + DEAD_LETTER_SUFFIX,
+                key=record.key or b"",
+                value=record.value or b"",
+                headers=headers,
+            )
+        )
+        DEAD_LETTERS.labels(topic=record.topic).inc()
+        log.error(
+            "dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason[:200]
+        )
+
+
+class _Consumption:
+    """One subscriber and the batch that it has in hand."""
+
+    def __init__(self, name: str, handle: Handle, *, commits: bool) -> None:
+        self.name = name
+        self.since: float | None = None
+        self.stopping = asyncio.Event()
+        self._handle = handle
+        self._commits = commits
+        self._wait = _FIRST_WAIT_S
+        self.subscriber: Any = None
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    async def parse(self, records: tuple[Record, ...]) -> KafkaAckableMessage:
+        return KafkaAckableMessage(body=b"", raw_message=records, headers={}, consumer=self.consumer)
+
+    async def decode(self, message: KafkaAckableMessage) -> tuple[Record, ...]:
+        return message.raw_message  # type: ignore[no-any-return]
+
+    async def take(self, records: tuple[Record, ...]) -> None:
+        self.since = time.monotonic()
+        try:
+            BATCH_SIZE.labels(consumer=self.name).observe(len(records))
+            await self._handle(records)
+        except Exception as error:  # noqa: BLE001 - whatever it is: nothing is lost, the batch comes again
+            RETRIED_BATCHES.labels(consumer=self.name).inc()
+            log.warning("batch_retried", consumer=self.name, error=repr(error), wait_s=self._wait, exc_info=error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), self._wait)
+            self._wait = min(self._wait * 2, _LONGEST_WAIT_S)
+            self._rewind(records)
+        else:
+            self._wait = _FIRST_WAIT_S
+            if self._commits:
+                await self._commit(records)
+        finally:
+            self.since = None
+
+    def _rewind(self, records: tuple[Record, ...]) -> None:
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        for partition, offset in first.items():
+            self.seek(partition, offset)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on from an offset; a partition that was taken away meanwhile is another consumer's affair."""
+        if self.consumer is not None:
+            with suppress(IllegalStateError):
+                self.consumer.seek(partition, offset)
+
+    async def _commit(self, records: tuple[Record, ...]) -> None:
+        after = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+        if self.consumer is None:
+            return
+        mine = {partition: offset for partition, offset in after.items() if partition in self.consumer.assignment()}
+        try:
+            if mine:
+                await asyncio.wait_for(self.consumer.commit(mine), COMMIT_TIMEOUT_S)
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
+            log.warning("commit_failed", consumer=self.name, error=repr(error))  # they come again, and are known
+
+
+class Consumers:
+    """The consumers of a service, on one FastStream broker; they connect in the background."""
+
+    def __init__(self, bootstrap: str, client_id: str, partitions: int) -> None:
+        """Make the broker; ``partitions`` is how many every topic has."""
+        self.broker = KafkaBroker(
+            bootstrap,
+            client_id=client_id,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            graceful_timeout=30.0,
+            apply_types=False,
+            logger=None,
+        )
+        self._partitions = partitions
+        self._consumptions: list[_Consumption] = []
+        self._starting: asyncio.Task[None] | None = None
+        self._started = False
+
+    def batches(self, topics: Sequence[str], group: str, handle: Handle, *, max_records: int = 500) -> None:
+        """Hand the records of topics to ``handle`` in batches, shared with the group, from the earliest on.
+
+        A batch is committed after ``handle`` returned; what it raises is an outage: after a wait, the batch comes again.
+        """
+        consumption = _Consumption(group, handle, commits=True)
+        self._subscribe(
+            consumption, *topics, group_id=group, max_records=max_records, auto_offset_reset="earliest"
+        )
+
+    def assigned(
+        self, topic: str, partitions: Sequence[int], handle: Handle, *, start: str, max_records: int = 500
+    ) -> _Consumption:
+        """Hand the records of named partitions to ``handle``, in no group: ``start`` is "earliest" or "latest".
+
+        The result can `seek`, and holds the ``consumer``.
+        """
+        consumption = _Consumption(f"{topic}[{','.join(map(str, partitions))}]", handle, commits=False)
+        self._subscribe(
+            consumption,
+            partitions=[SubscribedPartition(topic, partition) for partition in partitions],
+            max_records=max_records,
+            auto_offset_reset=start,
+        )
+        return consumption
+
+    def _subscribe(self, consumption: _Consumption, *topics: str, **options: Any) -> None:  # noqa: ANN401
+        consumption.subscriber = self.broker.subscriber(
+            *topics,
+            batch=True,
+            batch_timeout_ms=POLL_MS,
+            ack_policy=AckPolicy.MANUAL,
+            parser=consumption.parse,
+            decoder=consumption.decode,
+            session_timeout_ms=10_000,
+            fetch_max_wait_ms=500,
+            **options,
+        )
+        consumption.subscriber(consumption.take)
+        self._consumptions.append(consumption)
+
+    async def start(self) -> None:
+        """Start to connect, and return at once."""
+        self._starting = asyncio.create_task(self._connect(), name="consumers-connect")
+
+    async def _connect(self) -> None:
+        wait = _FIRST_WAIT_S
+        while not self._started:
+            try:
+                await self.broker.start()
+                self._started = True
+            except (KafkaError, KafkaConnectionError, OSError) as error:
+                log.warning("kafka_unavailable", error=str(error), retry_in_s=wait)
+                await self.broker.stop()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_S)
+
+    async def stop(self) -> None:
+        """Finish the batches in hand, commit them, and leave the groups."""
+        if self._starting is not None:
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._starting
+        for consumption in self._consumptions:
+            consumption.stopping.set()
+        await self.broker.stop()
+
+    def complaints(self) -> list[str]:
+        """Say what keeps the consumers from making progress; an empty list: nothing does."""
+        if not self._started:
+            return ["not connected to Kafka"]
+        found = []
+        for consumption in self._consumptions:
+            consumer, since = consumption.consumer, consumption.since
+            if consumer is None or not any(not task.done() for task in consumption.subscriber.tasks):
+                found.append(f"{consumption.name} does not run")
+            elif since is not None and time.monotonic() - since > STALLED_AFTER_S:
+                found.append(f"{consumption.name} has had the same batch in hand for over {STALLED_AFTER_S:.0f} s")
+        return found

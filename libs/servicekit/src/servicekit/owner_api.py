@@ -1,0 +1,143 @@
+"""The read API of a service that owns a stream: what is the same in each of them.
+
+The gateway and notifications ask it with the caller's own token, which is verified here again. Every answer is read
+from one snapshot and says in ``Position`` up to where.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, FastAPI, Header, Query, Request
+from production_contracts import problems
+from production_contracts.events import Stream
+from production_contracts.roles import Permission, may
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+
+from servicekit import journal
+from servicekit.database import Database, is_transient
+from servicekit.problems import NOT_THERE, ProblemError
+from servicekit.tokens import Principal, TokenVerifier
+
+LARGEST_POSITION = 2**63 - 1
+LARGEST_EVENT_PAGE = 500
+POSITION_WAIT_S = 2.0
+_POSITION_POLL_S = 0.02
+
+MinPosition = Annotated[int, Header(ge=0, le=LARGEST_POSITION)]
+After = Annotated[int, Query(ge=0, le=LARGEST_POSITION)]
+EventLimit = Annotated[int, Query(ge=1, le=LARGEST_EVENT_PAGE)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A read-only transaction on one tenant, and the head of its stream in it."""
+
+    connection: AsyncConnection
+    tenant_id: UUID
+    position: int
+
+    def answer(self, body: Any) -> Response:  # noqa: ANN401 - whatever JSON the route answers
+        """Write a body with the snapshot's position."""
+        return Response(
+            orjson.dumps(body), headers={"Position": str(self.position)}, media_type="application/json"
+        )
+
+
+class Owner:
+    """Who may read what of a stream, and from which state."""
+
+    def __init__(self, stream: Stream, database: Database, verifier: TokenVerifier, permission: Permission) -> None:
+        """Serve ``stream`` from ``database`` to holders of ``permission``."""
+        self.stream = stream
+        self._database = database
+        self._verifier = verifier
+        self._permission = permission
+
+    async def principal(self, request: Request) -> Principal:
+        """Tell who asks.
+
+        Raises:
+            ProblemError: nobody whom we know, or who may not.
+        """
+        principal = await self._verifier.authenticate(request)
+        if not may(principal.role, self._permission):
+            raise ProblemError(problems.FORBIDDEN, f"this needs the permission {self._permission}")
+        return principal
+
+    @asynccontextmanager
+    async def snapshot(self, request: Request, at_least: int = 0) -> AsyncIterator[Snapshot]:
+        """Open a snapshot for whoever asks, which holds at least the events up to a position.
+
+        Raises:
+            ProblemError: not authenticated, not allowed, or the position was not reached in time.
+        """
+        principal = await self.principal(request)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + POSITION_WAIT_S
+        while True:
+            async with self._database.reading(principal.tenant_id) as connection:
+                position = await journal.head(connection, principal.tenant_id)
+                if position >= at_least:
+                    yield Snapshot(connection=connection, tenant_id=principal.tenant_id, position=position)
+                    return
+            if clock() > deadline:
+                detail = f"this stream stands at {position} and has not reached {at_least} yet"
+                raise ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
+            await asyncio.sleep(_POSITION_POLL_S)
+
+
+def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRouter:
+    """Serve ``/v1/events``, ``/v1/commands/{id}`` and ``/v1/head``.
+
+    With ``answers_after_publication`` a command has no outcome yet while its events are not on Kafka.
+    """
+    router = APIRouter(prefix="/v1")
+
+    @router.get("/events")
+    async def events(
+        request: Request, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
+    ) -> Response:
+        async with owner.snapshot(request, min_position) as snapshot:
+            found = await journal.events_after(snapshot.connection, owner.stream, snapshot.tenant_id, after, limit)
+            position = found[-1]["position"] if found else min(after, snapshot.position)
+            return snapshot.answer({"items": found, "position": position})
+
+    @router.get("/commands/{command_id}")
+    async def command(request: Request, command_id: UUID) -> Response:
+        async with owner.snapshot(request) as snapshot:
+            found = await journal.outcome(
+                snapshot.connection, snapshot.tenant_id, command_id, published_only=answers_after_publication
+            )
+            if found is None:
+                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+            outcome = {"status": found.status, "body": found.body}
+            return snapshot.answer({"command_id": command_id, "outcome": outcome, "position": found.position})
+
+    @router.get("/head")
+    async def head(request: Request) -> Response:
+        async with owner.snapshot(request) as snapshot:
+            position, epoch = await journal.head_and_epoch(snapshot.connection, snapshot.tenant_id)
+            return snapshot.answer({"stream": owner.stream, "position": position, "epoch": epoch})
+
+    return router
+
+
+def install(app: FastAPI) -> None:
+    """Let an outage of PostgreSQL answer as `unavailable`."""
+    for kind in (DBAPIError, PoolTimeoutError, OSError):
+        app.add_exception_handler(kind, _answer_outage)
+
+
+async def _answer_outage(_request: Request, error: Exception) -> Response:
+    if not is_transient(error):
+        raise error
+    outage = ProblemError(problems.UNAVAILABLE, "The database is away for the moment.", headers={"Retry-After": "1"})
+    return outage.response()

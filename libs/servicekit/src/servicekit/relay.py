@@ -1,0 +1,151 @@
+"""The relay: what is in the event store goes to Kafka, in order, without an outbox table.
+
+The events past ``streams.published`` are the outbox. One relay at a time works, by a lease; two at once would only
+repeat positions, which readers drop. All events of a round that go to one partition travel as one Kafka batch, which is
+written whole or not at all, and the next round starts after its acknowledgement: no event can overtake another.
+"""
+
+import asyncio
+from collections import defaultdict
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+from production_contracts.envelope import KafkaRecord, event_record, tenant_key
+from production_contracts.events import Stream
+from production_contracts.topics import EVENTS_OF
+from prometheus_client import Counter, Gauge
+from sqlalchemy.exc import SQLAlchemyError
+
+from servicekit import journal
+from servicekit.database import Database
+from servicekit.kafka import KafkaUnavailableError, Producer
+
+LEASE_SECONDS = 10.0
+POLL_SECONDS = 0.05
+STANDBY_SECONDS = 1.0
+TENANTS_A_ROUND = 200
+EVENTS_A_TENANT = 200
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 5.0
+
+PUBLISHED = Counter("events_published_total", "Events acknowledged by Kafka", ["stream"])
+LEADING = Gauge("relay_leading", "1 while this instance is the relay of its service", ["stream"])
+UNPUBLISHED = Gauge("events_unpublished", "Events in the store that Kafka has not acknowledged yet", ["stream"])
+
+log = structlog.get_logger(__name__)
+
+
+class Relay:
+    """Publishes one stream's events while it holds the lease."""
+
+    def __init__(self, database: Database, producer: Producer, stream: Stream, holder: str) -> None:
+        """Publish from ``database`` through ``producer``; ``holder`` names this instance."""
+        self._database = database
+        self._producer = producer
+        self._stream = stream
+        self._topic = EVENTS_OF[stream].name
+        self._holder = holder
+        self._wake = asyncio.Event()
+        self._advanced = asyncio.Condition()
+        self._partition_of = DefaultPartitioner()
+        self._renew_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start to work in the background."""
+        self._task = asyncio.create_task(self._run(), name=f"relay-{self._stream}")
+
+    async def stop(self) -> None:
+        """Stop, and give the lease back."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            with suppress(SQLAlchemyError, OSError, TimeoutError):
+                async with self._database.transaction() as connection:
+                    await journal.release_lease(connection, self._lease, self._holder)
+
+    @property
+    def running(self) -> bool:
+        """Whether the relay works, or waits for its turn."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def _lease(self) -> str:
+        return f"relay-{self._stream}"
+
+    def wake(self) -> None:
+        """Say that events were committed."""
+        self._wake.set()
+
+    async def wait_published(self, positions: dict[UUID, int]) -> None:
+        """Wait until Kafka has acknowledged each tenant's events up to its position, whoever the relay is."""
+        waiting = dict(positions)
+        while waiting:
+            async with self._database.transaction() as connection:
+                published = await journal.published_positions(connection, waiting)
+            waiting = {tenant: position for tenant, position in waiting.items() if published.get(tenant, 0) < position}
+            if waiting:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS), self._advanced:
+                        await self._advanced.wait()
+
+    async def _run(self) -> None:
+        wait = _FIRST_WAIT_S
+        while True:
+            try:
+                if not await self._lead():
+                    await asyncio.sleep(STANDBY_SECONDS)
+                elif not await self._publish_round():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                wait = _FIRST_WAIT_S
+            except (SQLAlchemyError, KafkaError, KafkaUnavailableError, OSError, TimeoutError) as error:
+                log.warning("relay_paused", stream=self._stream, error=repr(error), retry_in_s=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_S)
+
+    async def _lead(self) -> bool:
+        clock = asyncio.get_running_loop().time
+        if clock() < self._renew_at:
+            return True
+        async with self._database.transaction() as connection:
+            leading = await journal.take_lease(connection, self._lease, self._holder, LEASE_SECONDS)
+            UNPUBLISHED.labels(stream=self._stream).set(await journal.backlog(connection))
+        LEADING.labels(stream=self._stream).set(leading)
+        self._renew_at = clock() + LEASE_SECONDS / 3 if leading else 0.0
+        return leading
+
+    async def _publish_round(self) -> bool:
+        """Publish a round; False when there was nothing to publish."""
+        self._wake.clear()
+        async with self._database.transaction() as connection:
+            behind = await journal.unpublished(connection, TENANTS_A_ROUND)
+        if not behind:
+            return False
+        async with self._database.transaction([tenant for tenant, _ in behind]) as connection:
+            events = await journal.unpublished_events(connection, self._stream, behind, EVENTS_A_TENANT)
+        partitions = await self._producer.partitions(self._topic)
+        lanes: dict[int, list[tuple[UUID, int, KafkaRecord]]] = defaultdict(list)
+        for tenant, event in events:
+            lane = self._partition_of(tenant_key(tenant), partitions, partitions)
+            lanes[lane].append((tenant, event["position"], event_record(event, tenant, self._topic)))
+        done = await asyncio.gather(
+            *(self._publish_lane(lane, waiting) for lane, waiting in lanes.items()), return_exceptions=True
+        )
+        failed = [error for error in done if isinstance(error, BaseException)]
+        if failed:
+            raise failed[0]
+        return True
+
+    async def _publish_lane(self, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]) -> None:
+        sent = await self._producer.send_together([record for _, _, record in waiting], lane)
+        published = {tenant: position for tenant, position, _ in waiting[:sent]}
+        async with self._database.transaction() as connection:
+            await journal.mark_published(connection, published)
+        PUBLISHED.labels(stream=self._stream).inc(sent)
+        async with self._advanced:
+            self._advanced.notify_all()

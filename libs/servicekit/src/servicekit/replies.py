@@ -1,0 +1,103 @@
+"""Replies: who waits at a gateway is told the outcome of its command."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+from production_contracts.commands import Command
+from production_contracts.envelope import KafkaRecord, reply_record
+from production_contracts.events import Stream
+from production_contracts.outcomes import Outcome, Reply
+from production_contracts.topics import GATEWAY_REPLIES
+from sqlalchemy.exc import SQLAlchemyError
+
+from servicekit.clock import now
+from servicekit.kafka import KafkaUnavailableError, Producer
+from servicekit.relay import Relay
+
+PUBLICATION_DEADLINE_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """A command with its outcome, committed."""
+
+    command: Command
+    status: int
+    body: dict[str, Any]
+    position: int
+
+
+class Replies:
+    """Sends replies, at most once each: a caller who misses one asks for the command."""
+
+    def __init__(self, producer: Producer, relay: Relay, stream: Stream, *, after_publication: bool) -> None:
+        """Reply through ``producer``; with ``after_publication`` once Kafka has acknowledged the command's events."""
+        self._producer = producer
+        self._relay = relay
+        self._stream = stream
+        self._after_publication = after_publication
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    async def send(self, settled: Sequence[Settled]) -> None:
+        """Send the replies that somebody waits for; with ``after_publication`` in the background."""
+        awaited = [one for one in settled if one.command.reply_partition is not None]
+        if not awaited:
+            return
+        if self._after_publication:
+            task = asyncio.create_task(self._send_after_publication(awaited))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+        else:
+            await self._send(awaited)
+
+    async def stop(self) -> None:
+        """Wait, within a deadline, for the replies under way."""
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=5.0)
+
+    async def _send_after_publication(self, awaited: Sequence[Settled]) -> None:
+        positions: dict[UUID, int] = {}
+        for one in awaited:
+            tenant = one.command.tenant_id
+            positions[tenant] = max(positions.get(tenant, 0), one.position)
+        try:
+            async with asyncio.timeout(PUBLICATION_DEADLINE_S):
+                await self._relay.wait_published(positions)
+        except (TimeoutError, SQLAlchemyError, OSError) as error:
+            log.warning("replies_given_up", count=len(awaited), error=repr(error))
+        else:
+            await self._send(awaited)
+
+    async def _send(self, awaited: Sequence[Settled]) -> None:
+        try:
+            for one in awaited:
+                sent = await self._producer.send(self._record(one))
+                sent.add_done_callback(_log_failure)
+        except KafkaUnavailableError as error:
+            log.warning("replies_not_sent", count=len(awaited), error=str(error))
+
+    def _record(self, one: Settled) -> KafkaRecord:
+        reply = Reply(
+            command_id=one.command.id, outcome=Outcome(status=one.status, body=one.body), position=one.position
+        )
+        return reply_record(
+            reply,
+            one.command.tenant_id,
+            one.command.reply_partition or 0,
+            self._stream,
+            GATEWAY_REPLIES.name,
+            now(),
+        )
+
+
+def _log_failure(sent: "asyncio.Future[RecordMetadata]") -> None:
+    if not sent.cancelled() and isinstance(sent.exception(), KafkaError):
+        log.warning("reply_not_sent", error=repr(sent.exception()))

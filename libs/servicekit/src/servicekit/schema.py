@@ -1,0 +1,80 @@
+"""The tables that every owner of a stream has, and row-level security, as statements for a service's migrations.
+
+``streams``   the head of each tenant's stream and how far it was published; holds no tenant data and has no RLS.
+``events``    the event store (TDR-010), append-only.
+``command_log``  each decided command with its outcome; what makes a redelivered command and a repeated
+              ``Idempotency-Key`` harmless.
+``leases``    who does a job that only one may do at a time.
+``epoch``     names this history; a restore from backup gives it a new name.
+"""
+
+TENANT_POLICY = (
+    "tenant_id = any ((select nullif(current_setting('app.tenant_ids', true), '')::uuid[])::uuid[])"
+)
+
+
+def tenant_table(table: str, service_role: str, privileges: str) -> list[str]:
+    """Force row-level security on a table with a ``tenant_id`` and let the serving role in, with these privileges."""
+    return [
+        f"alter table {table} enable row level security",
+        f"alter table {table} force row level security",
+        f"create policy tenants_in_hand on {table} using ({TENANT_POLICY}) with check ({TENANT_POLICY})",
+        f"grant {privileges} on {table} to {service_role}",
+    ]
+
+
+def journal(service_role: str) -> list[str]:
+    """Create the tables named above."""
+    return [
+        """
+        create table streams (
+            tenant_id uuid primary key,
+            position bigint not null default 0,
+            published bigint not null default 0,
+            constraint published_is_stored check (published between 0 and position)
+        ) with (fillfactor = 50)
+        """,
+        f"grant select, insert, update on streams to {service_role}",
+        """
+        create table events (
+            id uuid primary key,
+            aggregate_id uuid not null,
+            event_type text not null,
+            event_data jsonb not null,
+            version integer not null,
+            tenant_id uuid not null,
+            created_at timestamptz not null default now(),
+            position bigint not null,
+            actor text not null,
+            command_id uuid not null,
+            constraint one_event_a_position unique (tenant_id, position),
+            constraint one_event_a_version unique (tenant_id, aggregate_id, version)
+        )
+        """,
+        *tenant_table("events", service_role, "select, insert"),
+        """
+        create table command_log (
+            tenant_id uuid not null,
+            command_id uuid not null,
+            actor text not null,
+            idempotency_key text,
+            fingerprint text,
+            status smallint not null,
+            body json not null,
+            position bigint not null,
+            decided_at timestamptz not null,
+            primary key (tenant_id, command_id)
+        )
+        """,
+        """
+        create unique index one_outcome_a_key on command_log (tenant_id, actor, idempotency_key)
+        where idempotency_key is not null
+        """,
+        "create index command_log_age on command_log (tenant_id, decided_at)",
+        *tenant_table("command_log", service_role, "select, insert, delete"),
+        "create table leases (name text primary key, holder text not null, until timestamptz not null)",
+        f"grant select, insert, update on leases to {service_role}",
+        "create table epoch (only boolean primary key default true check (only), name uuid not null)",
+        "insert into epoch (name) values (gen_random_uuid())",
+        f"grant select on epoch to {service_role}",
+    ]

@@ -1,0 +1,236 @@
+"""The command worker: decides Kafka batches, one transaction a batch, each command exactly once.
+
+A batch is decoded record by record (what can't be read is put aside, its neighbours go on). Then, in one READ COMMITTED
+transaction opened to exactly the tenants in hand: lock their streams, find what is decided already, let the service
+decide the rest in memory, write events, outcomes and net state. Offsets are committed after it; replies follow.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from production_contracts.commands import Command
+from production_contracts.envelope import UnreadableError, read_command
+from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_REUSED
+from production_contracts.roles import may
+from prometheus_client import Counter, Histogram
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from servicekit import journal
+from servicekit.clock import now
+from servicekit.database import Database, is_transient
+from servicekit.deciding import Decider, Decision, ForeignWriteError, refuse
+from servicekit.journal import KnownOutcome, LoggedOutcome, StoredEvent
+from servicekit.kafka import DeadLetters, KafkaUnavailableError, Record
+from servicekit.relay import Relay
+from servicekit.replies import Replies, Settled
+
+DECIDED = Counter("commands_decided_total", "Commands decided", ["type", "status"])
+KNOWN = Counter("commands_known_total", "Commands that had an outcome already", ["type"])
+DECISION_SECONDS = Histogram(
+    "command_decision_seconds",
+    "From the command's record to its committed outcome",
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+FOREIGN_WRITERS = Counter("foreign_writers_total", "Batches that met a writer outside the stream's lock", ["stream"])
+HALVED = Counter("command_batches_halved_total", "Batches halved in search of a culprit", ["stream"])
+
+log = structlog.get_logger(__name__)
+
+_Taken = tuple[Record, Command]
+_Key = tuple[UUID, str, str]
+
+
+class CommandWorker:
+    """Handles batches of one service's commands."""
+
+    def __init__(
+        self, database: Database, decider: Decider, relay: Relay, replies: Replies, dead_letters: DeadLetters
+    ) -> None:
+        """Put the parts together."""
+        self._database = database
+        self._decider = decider
+        self._relay = relay
+        self._replies = replies
+        self._dead_letters = dead_letters
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Handle a batch; when it returns, each command has its outcome or was put aside with its reason.
+
+        Raises:
+            Exception: an outage of PostgreSQL or Kafka; hand the same batch over again, later.
+        """
+        taken: list[_Taken] = []
+        for record in records:
+            try:
+                command = read_command(record.key, record.value, record.headers)
+            except UnreadableError as error:
+                await self._dead_letters.put(record, str(error))
+                continue
+            if command.type.service == self._decider.stream:
+                taken.append((record, command))
+            else:
+                await self._dead_letters.put(record, f"{command.type.name} is not for this topic")
+        if taken:
+            await self._settle(taken)
+
+    async def _settle(self, taken: Sequence[_Taken]) -> None:
+        commands = [command for _, command in taken]
+        try:
+            await self._decider.prepare(commands)
+            settled = await self._decide_together(commands)
+        except Exception as error:
+            if is_transient(error) or isinstance(error, KafkaUnavailableError):
+                raise
+            if len(taken) == 1:
+                log.exception("command_failed", command_id=str(commands[0].id), tenant_id=str(commands[0].tenant_id))
+                await self._dead_letters.put(taken[0][0], f"{type(error).__name__}: {error}")
+                return
+            HALVED.labels(stream=self._decider.stream).inc()
+            log.warning("batch_halved", size=len(taken), error=repr(error))
+            middle = len(taken) // 2
+            await self._settle(taken[:middle])
+            await self._settle(taken[middle:])
+            return
+        self._relay.wake()
+        await self._replies.send(settled)
+        done_ms = now().timestamp() * 1000
+        for record, _ in taken:
+            DECISION_SECONDS.observe(max(0.0, (done_ms - record.timestamp) / 1000))
+
+    async def _decide_together(self, commands: Sequence[Command]) -> list[Settled]:
+        async with self._database.transaction({command.tenant_id for command in commands}) as connection:
+            batch = await _Batch.open(connection, commands)
+            try:
+                async with connection.begin_nested():
+                    return await batch.decide(self._decider, commands)
+            except ForeignWriteError as error:
+                FOREIGN_WRITERS.labels(stream=self._decider.stream).inc()
+                log.error("foreign_writer", stream=self._decider.stream, error=str(error))  # noqa: TRY400
+            settled = []
+            for command in commands:
+                batch = await _Batch.open(connection, [command])
+                async with connection.begin_nested():
+                    settled += await batch.decide(self._decider, [command])
+            return settled
+
+
+class _Batch:
+    """The commands of one transaction, under the locks of their tenants' streams."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        heads: dict[UUID, int],
+        known: dict[tuple[UUID, UUID], KnownOutcome],
+        keys: dict[_Key, KnownOutcome],
+    ) -> None:
+        self._connection = connection
+        self._heads = heads
+        self._known = known
+        self._keys = keys
+        self._events: list[StoredEvent] = []
+        self._made: list[tuple[Command, Decision, int]] = []
+        self._now = now()
+
+    @classmethod
+    async def open(cls, connection: AsyncConnection, commands: Sequence[Command]) -> "_Batch":
+        """Lock first, look up then: looked up first, a paused worker and its successor both applied one command."""
+        heads = await journal.lock_streams(connection, {command.tenant_id for command in commands})
+        known = await journal.known_commands(connection, [(command.tenant_id, command.id) for command in commands])
+        keys = await journal.known_keys(connection, [key for command in commands if (key := _key(command))])
+        return cls(connection, heads, known, keys)
+
+    async def decide(self, decider: Decider, commands: Sequence[Command]) -> list[Settled]:
+        """Decide what is not decided yet, write it, and tell the outcome of each command, in order."""
+        new = [command for command in commands if (command.tenant_id, command.id) not in self._known]
+        ledger = await decider.load(self._connection, new)
+        for command in new:
+            if (command.tenant_id, command.id) in self._known:
+                continue  # twice in this batch
+            decision = self._refuse(command) or self._remembered(command)
+            if decision is None:
+                position = self._heads[command.tenant_id] + 1
+                decision = ledger.decide(command, position=position, now=self._now)
+            self._enter(command, decision)
+        await ledger.complete(self._connection)
+        await ledger.save(self._connection)
+        outcomes = [_logged(command, decision, position, self._now) for command, decision, position in self._made]
+        await journal.append(self._connection, self._events, outcomes, self._heads)
+        return [self._settled(command) for command in commands]
+
+    def _refuse(self, command: Command) -> Decision | None:
+        if not may(command.body.author.role, command.type.permission):
+            return refuse(FORBIDDEN, f"this needs the permission {command.type.permission}", remember=False)
+        return None
+
+    def _remembered(self, command: Command) -> Decision | None:
+        key, asked = _key(command), command.body.idempotency
+        found = self._keys.get(key) if key else None
+        if found is not None and asked is not None:
+            if found.fingerprint != asked.fingerprint:
+                detail = "this Idempotency-Key was used for another request; use a new key"
+                return refuse(IDEMPOTENCY_KEY_REUSED, detail, remember=False)
+            return Decision(status=found.status, body=found.body, remember=False)
+        if self._now > command.body.expires_at:
+            detail = "it was not decided in time and nothing happened; try again, with a new Idempotency-Key"
+            return refuse(EXPIRED, detail)
+        return None
+
+    def _enter(self, command: Command, decision: Decision) -> None:
+        tenant = command.tenant_id
+        for event in decision.events:
+            self._heads[tenant] += 1
+            self._events.append(
+                StoredEvent(
+                    id=uuid7(),
+                    tenant_id=tenant,
+                    aggregate_id=event.aggregate_id,
+                    type=event.type,
+                    version=event.version,
+                    position=self._heads[tenant],
+                    occurred_at=self._now,
+                    actor=command.body.author.sub,
+                    command_id=command.id,
+                    data=event.data,
+                )
+            )
+        position = self._heads[tenant]
+        self._made.append((command, decision, position))
+        asked = command.body.idempotency
+        outcome = KnownOutcome(
+            status=decision.status,
+            body=decision.body,
+            position=position,
+            fingerprint=asked.fingerprint if asked else None,
+        )
+        self._known[tenant, command.id] = outcome
+        if decision.remember and (key := _key(command)):
+            self._keys[key] = outcome
+        DECIDED.labels(type=command.type.name, status=decision.status).inc()
+
+    def _settled(self, command: Command) -> Settled:
+        found = self._known[command.tenant_id, command.id]
+        return Settled(command=command, status=found.status, body=found.body, position=found.position)
+
+
+def _key(command: Command) -> _Key | None:
+    asked = command.body.idempotency
+    return None if asked is None else (command.tenant_id, command.body.author.sub, asked.key)
+
+
+def _logged(command: Command, decision: Decision, position: int, decided_at: datetime) -> LoggedOutcome:
+    asked = command.body.idempotency if decision.remember else None
+    return LoggedOutcome(
+        tenant_id=command.tenant_id,
+        command_id=command.id,
+        actor=command.body.author.sub,
+        key=asked.key if asked else None,
+        fingerprint=asked.fingerprint if asked else None,
+        status=decision.status,
+        body=decision.body,
+        position=position,
+        decided_at=decided_at,
+    )
