@@ -23,7 +23,7 @@ class Account:
 
 
 def account_for(*names: str) -> Account | None:
-    """Give the first of these users that exists, `nobody` if none does; None when we are not root and stay who we are."""
+    """Give the first of these users that exists, else `nobody`; None when we are not root and stay who we are."""
     if os.geteuid() != 0:
         return None
     for name in names:

@@ -3,14 +3,12 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import Signals
 
 from local_stack.account import Account, run_as
-from local_stack.failure import StackFailure
 
 # The kernel sends the parent-death signal when the *thread* that forked ends. All children are forked by this one
 # thread, which lives as long as the process, so that `start` may be called from any thread.
@@ -127,30 +125,6 @@ class Child:
         if self.alive:
             os.killpg(self.pid, signal.SIGKILL)
             self.wait(10)
-
-
-def wait_until_ready(child: Child, ready: Callable[[], bool], *, seconds: float) -> None:
-    """Wait until `ready` says so.
-
-    Raises StackFailure when the process ends first or the time is up.
-    """
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if not child.alive:
-            raise StackFailure(
-                child.name,
-                f"it died at start ({ended(child.exit_code)})",
-                log=child.log,
-                remedy="read the log above; when it is mended, start again",
-            )
-        if time.monotonic() > deadline:
-            raise StackFailure(
-                child.name,
-                f"it is not ready after {seconds:.0f} s",
-                log=child.log,
-                remedy="read the log above; on a busy machine, try again",
-            )
-        time.sleep(POLL_SECONDS)
 
 
 def ended(exit_code: int | None) -> str:

@@ -1,0 +1,45 @@
+"""The secrets of one local stack: made once, kept with its data, and good for nothing else."""
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Passwords of the database roles, and the gateway's keys (32 random bytes in base64)."""
+
+    postgres: str = field(default_factory=_password)
+    booking_owner: str = field(default_factory=_password)
+    booking_service: str = field(default_factory=_password)
+    tenancy_owner: str = field(default_factory=_password)
+    tenancy_service: str = field(default_factory=_password)
+    command_id_key: str = field(default_factory=_key)
+    seal_key: str = field(default_factory=_key)
+
+    @classmethod
+    def kept_in(cls, file: Path) -> Self:
+        """Read the secrets, or make and keep them; only the owner may read the file."""
+        known = json.loads(file.read_text()) if file.exists() else {}
+        credentials = cls(**known)
+        if asdict(credentials) != known:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as kept:
+                json.dump(asdict(credentials), kept, indent=2)
+        return credentials
+
+    def of_role(self, role: str) -> str:
+        """Give the password of a database role."""
+        password = getattr(self, role)
+        return str(password)

@@ -1,0 +1,65 @@
+"""The settings of each service in the local stack; the only place that knows them."""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from local_stack.engines import Addresses
+from local_stack.port import HOST, Ports
+
+SERVICES = ("tenancy", "booking", "gateway", "notifications")
+"""In the order they are started; stopped the other way round."""
+
+WITH_DATABASE = ("booking", "tenancy")
+"""The services that own a database of their own name, unless told otherwise."""
+
+NAMESPACE = "6f1c2f0e-6a0f-5d0a-9a43-0c9d2a1f4b7e"
+"""The namespace of tenant ids under the local issuer; a real issuer has another, so no id can ever be both."""
+
+OWN_DATABASES: Mapping[str, str] = MappingProxyType({service: service for service in WITH_DATABASE})
+
+
+def service_environment(
+    engines: Addresses, ports: Ports, issuer_url: str, *, databases: Mapping[str, str] = OWN_DATABASES
+) -> dict[str, dict[str, str]]:
+    """Give, per service, the environment variables that one instance on the stack's port needs."""
+    issuers = json.dumps([{"issuer": issuer_url, "jwks_url": jwks_url(issuer_url), "namespace": NAMESPACE}])
+    booking_url = f"http://{HOST}:{ports.booking}"
+    tenancy_url = f"http://{HOST}:{ports.tenancy}"
+    own: dict[str, dict[str, str]] = {
+        "gateway": {
+            "REDIS_URL": engines.redis_url,
+            "BOOKING_URL": booking_url,
+            "TENANCY_URL": tenancy_url,
+            "COMMAND_ID_KEY": engines.credentials.command_id_key,
+            "SEAL_KEYS": json.dumps({"local": engines.credentials.seal_key}),
+        },
+        "notifications": {
+            "REDIS_URL": engines.redis_url,
+            "BOOKING_URL": booking_url,
+            "TENANCY_URL": tenancy_url,
+        },
+    }
+    for service in WITH_DATABASE:
+        own[service] = {
+            "DATABASE_URL": engines.postgres_url(databases[service], f"{service}_service"),
+            "DATABASE_OWNER_URL": engines.postgres_url(databases[service], f"{service}_owner"),
+        }
+    return {
+        service: {
+            f"{service.upper()}_{name}": setting
+            for name, setting in {
+                "HTTP_PORT": str(getattr(ports, service)),
+                "INSTANCE": f"{service}-1",
+                "KAFKA_BOOTSTRAP": engines.kafka_bootstrap,
+                "AUTH_ISSUERS": issuers,
+                **own[service],
+            }.items()
+        }
+        for service in SERVICES
+    }
+
+
+def jwks_url(issuer_url: str) -> str:
+    """Tell where an issuer publishes its keys."""
+    return f"{issuer_url}/.well-known/jwks.json"

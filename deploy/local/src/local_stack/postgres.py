@@ -1,0 +1,133 @@
+"""PostgreSQL, run natively."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from signal import Signals
+
+import psycopg
+
+from local_stack.account import Account, run_as
+from local_stack.failure import StackFailure
+from local_stack.part import NativeEngine
+from local_stack.port import HOST
+from local_stack.process import Child
+
+NAME = "postgresql"
+OLDEST = 15
+SUPERUSER = "postgres"
+REMEDY = "run deploy/local/setup, or install the package postgresql"
+
+
+class PostgreSQL(NativeEngine):
+    """One server whose superuser has a password and that listens on loopback TCP only."""
+
+    name = NAME
+
+    def __init__(
+        self, *, data: Path, log: Path, port: int, durable: bool, account: Account | None, password: str
+    ) -> None:
+        """Describe the server. With `durable=False` a crash of the machine may lose data; a crash of the server not."""
+        super().__init__(data=data, log=log, port=port, durable=durable, account=account)
+        self.password = password
+        self.cluster = data / "cluster"
+
+    def prepare(self) -> None:
+        """Create the cluster at the first start."""
+        super().prepare()
+        if (self.cluster / "PG_VERSION").exists():
+            return
+        password_file = self.data / "password"
+        password_file.write_text(self.password)
+        password_file.chmod(0o600)
+        if self.account is not None:
+            os.chown(password_file, self.account.uid, self.account.gid)
+        command = [
+            *run_as(self.account, Signals.SIGKILL),
+            str(binaries(self.cluster) / "initdb"),
+            f"--pgdata={self.cluster}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        ]
+        if not self.durable:
+            command.append("--no-sync")
+        done = subprocess.run(command, text=True, capture_output=True, cwd="/", check=False)
+        password_file.unlink()
+        if done.returncode != 0:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a") as log:
+                log.write(done.stdout + done.stderr)
+            raise StackFailure(
+                self.name, "its data folder could not be created", log=self.log, remedy="read the log above"
+            )
+
+    def make_child(self) -> Child:
+        """SIGINT is the fast shutdown; SIGQUIT, should our own process be killed, the immediate one."""
+        settings = {
+            "port": self.port,
+            "listen_addresses": HOST,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "fsync": "on" if self.durable else "off",
+            "synchronous_commit": "on" if self.durable else "off",
+            "full_page_writes": "on" if self.durable else "off",
+        }
+        options = [option for name, setting in settings.items() for option in ("-c", f"{name}={setting}")]
+        return Child(
+            self.name,
+            [str(binaries(self.cluster) / "postgres"), "-D", str(self.cluster), *options],
+            log=self.log,
+            folder=Path("/"),
+            account=self.account,
+            stop_signal=Signals.SIGINT,
+            death_signal=Signals.SIGQUIT,
+        )
+
+    def kill(self) -> None:
+        """Crash by the immediate shutdown: killed alone, the postmaster's children would outlive it for a moment."""
+        self.child.signal(Signals.SIGQUIT)
+        self.child.resume()
+        if not self.child.wait(10):
+            self.child.kill()
+
+    def answers(self) -> bool:
+        """Log in."""
+        try:
+            psycopg.connect(
+                host=HOST, port=self.port, user=SUPERUSER, password=self.password, dbname="postgres", connect_timeout=2
+            ).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def binaries(cluster: Path) -> Path:
+    """Find the server's programs: of the version that wrote the data folder, else the newest there is.
+
+    Raises StackFailure where there is none.
+    """
+    found = {
+        int(folder.parent.name): folder
+        for folder in Path("/usr/lib/postgresql").glob("*/bin")
+        if folder.parent.name.isdigit() and (folder / "postgres").exists()
+    }
+    written_by = cluster / "PG_VERSION"
+    if written_by.exists():
+        version = int(re.split(r"\D", written_by.read_text())[0])
+        if version not in found:
+            raise StackFailure(
+                NAME,
+                f"the data in {cluster} are of PostgreSQL {version}, which is not installed",
+                remedy=f"install postgresql-{version}, or give the data up with `make clean`",
+            )
+        return found[version]
+    newest = max(found, default=0)
+    if newest < OLDEST:
+        raise StackFailure(NAME, f"no PostgreSQL {OLDEST} or newer is installed", remedy=REMEDY)
+    return found[newest]

@@ -1,0 +1,103 @@
+"""What must be there before the services start: roles, databases, tables, topics. Every step may be repeated."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local_stack.checkout import ROOT
+from local_stack.engines import Addresses
+from local_stack.environment import WITH_DATABASE
+from local_stack.failure import StackFailure
+from local_stack.process import Child, ended
+
+JOB_SECONDS = 120.0
+PARTITIONS = 12
+
+
+def create_roles(engines: Addresses) -> None:
+    """Create the two roles of each service: one owns the tables, the other serves; neither is above row security."""
+    with psycopg.connect(engines.postgres_dsn(), autocommit=True) as connection:
+        for role in [f"{service}_{part}" for service in WITH_DATABASE for part in ("owner", "service")]:
+            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+            if known is None:
+                connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+            connection.execute(
+                sql.SQL(
+                    "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
+                ).format(sql.Identifier(role), sql.Literal(engines.credentials.of_role(role)))
+            )
+
+
+def create_database(engines: Addresses, service: str, database: str, *, template: str = "template1") -> None:
+    """Create a service's database, which its two roles alone may enter, with the extension its tables need."""
+    with psycopg.connect(engines.postgres_dsn(), autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+        names = {
+            "database": sql.Identifier(database),
+            "owner": sql.Identifier(f"{service}_owner"),
+            "server": sql.Identifier(f"{service}_service"),
+            "template": sql.Identifier(template),
+        }
+        if known is None:
+            create = "CREATE DATABASE {database} OWNER {owner} TEMPLATE {template}"
+            connection.execute(sql.SQL(create).format(**names))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM PUBLIC").format(**names))
+        connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {server}").format(**names))
+    with psycopg.connect(engines.postgres_dsn(database), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
+
+
+def start_migration(service: str, environment: Mapping[str, str], logs: Path) -> Child:
+    """Start a service's migrations; `finish` waits for them."""
+    return start_job(f"{service}-migrate", [sys.executable, "-m", service, "migrate"], environment, logs)
+
+
+def start_topics(engines: Addresses, logs: Path) -> Child:
+    """Start the one job that creates the topics; `finish` waits for it."""
+    command = [sys.executable, "-m", "servicekit", "topics", "--bootstrap", engines.kafka_bootstrap]
+    command += ["--partitions", str(PARTITIONS), "--replication", "1"]
+    return start_job("topics", command, {}, logs)
+
+
+def start_job(name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> Child:
+    """Start something that ends by itself."""
+    job = Child(name, command, log=logs / f"{name}.log", folder=ROOT, environment=os.environ | dict(environment))
+    job.start()
+    return job
+
+
+def finish(jobs: Sequence[Child]) -> None:
+    """Wait for jobs; StackFailure for the first one that fails or takes too long, after which none runs."""
+    try:
+        for job in jobs:
+            if not job.wait(JOB_SECONDS):
+                raise StackFailure(
+                    job.name, f"not done after {JOB_SECONDS:.0f} s", log=job.log, remedy="read the log above"
+                )
+            if job.exit_code != 0:
+                raise StackFailure(
+                    job.name,
+                    f"it failed ({ended(job.exit_code)})",
+                    log=job.log,
+                    remedy="read the log above; when it is mended, start again",
+                )
+    finally:
+        for job in jobs:
+            job.kill()
+
+
+def provision(engines: Addresses, environment: Mapping[str, Mapping[str, str]], logs: Path) -> None:
+    """Do all of it, the slow steps side by side."""
+    topics = start_topics(engines, logs)
+    try:
+        create_roles(engines)
+        for service in WITH_DATABASE:
+            create_database(engines, service, service)
+    except BaseException:
+        topics.kill()
+        raise
+    finish([topics, *(start_migration(service, environment[service], logs) for service in WITH_DATABASE)])

@@ -1,0 +1,121 @@
+"""The services, as many instances of each as one likes."""
+
+import contextlib
+import http.client
+import os
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Self
+
+from local_stack.checkout import ROOT
+from local_stack.engines import Addresses
+from local_stack.environment import OWN_DATABASES, SERVICES, service_environment
+from local_stack.part import Part, wait_until_ready
+from local_stack.port import HOST, Ports
+from local_stack.process import Child
+
+
+class Instance(Part):
+    """One process that serves HTTP and says at `/readyz` whether it is ready."""
+
+    def __init__(self, name: str, module: list[str], *, port: int, environment: Mapping[str, str], log: Path) -> None:
+        """Describe the process: `python -m *module` with these variables besides our own."""
+        self.name = name
+        self.module = module
+        self.port = port
+        self.environment = dict(environment)
+        self.log = log
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return f"http://{HOST}:{self.port}"
+
+    def make_child(self) -> Child:
+        """Run with the interpreter that runs us."""
+        command = [sys.executable, "-m", *self.module]
+        environment = os.environ | self.environment | {"PYTHONUNBUFFERED": "1"}
+        return Child(self.name, command, log=self.log, folder=ROOT, environment=environment)
+
+    def answers(self) -> bool:
+        """Tell whether the process runs and calls itself ready."""
+        return self.alive and is_ready(self.port)
+
+
+class Services:
+    """Starts instances of the services against running engines; a context manager that stops them all.
+
+    `changes` are settings by service, without the prefix: `{"gateway": {"REPLY_WAIT_SECONDS": "1"}}`.
+    """
+
+    def __init__(
+        self,
+        engines: Addresses,
+        *,
+        ports: Ports,
+        issuer_url: str,
+        logs: Path,
+        databases: Mapping[str, str] = OWN_DATABASES,
+        changes: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Describe the services; nothing runs yet."""
+        self.ports = ports
+        self.logs = logs
+        self.environment = service_environment(engines, ports, issuer_url, databases=databases)
+        for service, settings in (changes or {}).items():
+            self.environment[service] |= {f"{service.upper()}_{name}": value for name, value in settings.items()}
+        self.instances: list[Instance] = []
+
+    def instance(self, service: str, *, number: int = 1, port: int | None = None, **changes: str) -> Instance:
+        """Describe the numbered instance of a service: on the stack's port, or another; with settings of its own.
+
+        `changes` are settings without the service's prefix: `LOG_LEVEL="debug"`.
+        """
+        name = service if number == 1 else f"{service}-{number}"
+        listens = port or getattr(self.ports, service)
+        settings = {"HTTP_PORT": str(listens), "INSTANCE": f"{service}-{number}"} | changes
+        environment = self.environment[service] | {f"{service.upper()}_{key}": value for key, value in settings.items()}
+        instance = Instance(name, [service], port=listens, environment=environment, log=self.logs / f"{name}.log")
+        self.instances.append(instance)
+        return instance
+
+    def start(self, service: str, *, number: int = 1, port: int | None = None, **changes: str) -> Instance:
+        """Start an instance and wait until it is ready."""
+        instance = self.instance(service, number=number, port=port, **changes)
+        instance.start()
+        return instance
+
+    def start_all(self) -> None:
+        """Start one instance of each service, side by side, and wait until all are ready."""
+        begun = [self.instance(service) for service in SERVICES]
+        for instance in begun:
+            instance.begin()
+        wait_until_ready(begun)
+
+    def stop(self) -> None:
+        """Stop every instance, the last one first."""
+        with contextlib.ExitStack() as stack:
+            for instance in self.instances:
+                stack.callback(instance.stop)
+
+    def __enter__(self) -> Self:
+        """Start nothing: what runs is the caller's choice."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+
+def is_ready(port: int) -> bool:
+    """Ask `/readyz`."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

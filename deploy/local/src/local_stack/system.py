@@ -1,0 +1,100 @@
+"""The running whole, for tests: engines of its own, the services, an issuer."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from local_stack.engines import Addresses, Engines
+from local_stack.issuer import Issuer, IssuerServer
+from local_stack.port import HOST, Ports, free_ports
+from local_stack.provision import provision
+from local_stack.services import Services
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemAddresses:
+    """How to reach a running system, and the key that signs its tokens; plain data, so it can travel."""
+
+    gateway_url: str
+    booking_url: str
+    tenancy_url: str
+    notifications_urls: tuple[str, ...]
+    engines: Addresses
+    issuer_url: str
+    issuer_pem: bytes
+
+    @property
+    def issuer(self) -> Issuer:
+        """Signs tokens that the system accepts, or just not."""
+        return Issuer.from_pem(self.issuer_pem, self.issuer_url)
+
+    def token(self, **words: Any) -> str:  # noqa: ANN401 - as Issuer.token takes them
+        """Mint a token; see `Issuer.token`."""
+        return self.issuer.token(**words)
+
+    def authorization(self, **words: Any) -> dict[str, str]:  # noqa: ANN401 - as Issuer.token takes them
+        """Give the request header with a new token."""
+        return {"Authorization": f"Bearer {self.token(**words)}"}
+
+
+class System:
+    """Everything, on free ports, with its data in a temporary folder; a context manager.
+
+    Two instances of notifications run besides one of each other service. `engines` and `services` stop, kill, pause
+    and restart single parts, and start more instances.
+    """
+
+    def __init__(self, folder: Path, *, changes: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Describe the system; `changes` are settings by service, as `Services` takes them."""
+        self.ports = Ports.free()
+        self.engines = Engines(folder, ports=self.ports, durable=False)
+        self.issuer = Issuer.new(f"http://{HOST}:{self.ports.issuer}")
+        self.services = Services(
+            self.engines.addresses,
+            ports=self.ports,
+            issuer_url=self.issuer.url,
+            logs=self.engines.logs,
+            changes=changes,
+        )
+        self.second_notifications_port = free_ports(1)[0]
+        self._running = contextlib.ExitStack()
+
+    @property
+    def at(self) -> SystemAddresses:
+        """How to reach it."""
+        notifications = (self.ports.notifications, self.second_notifications_port)
+        return SystemAddresses(
+            gateway_url=f"http://{HOST}:{self.ports.gateway}",
+            booking_url=f"http://{HOST}:{self.ports.booking}",
+            tenancy_url=f"http://{HOST}:{self.ports.tenancy}",
+            notifications_urls=tuple(f"http://{HOST}:{port}" for port in notifications),
+            engines=self.engines.addresses,
+            issuer_url=self.issuer.url,
+            issuer_pem=self.issuer.pem,
+        )
+
+    def start(self) -> None:
+        """Start everything and wait until it is ready; on a failure nothing is left running."""
+        with contextlib.ExitStack() as running:
+            running.enter_context(IssuerServer(self.issuer, self.ports.issuer))
+            running.enter_context(self.engines)
+            provision(self.engines.addresses, self.services.environment, self.engines.logs)
+            running.enter_context(self.services)
+            self.services.start_all()
+            self.services.start("notifications", number=2, port=self.second_notifications_port)
+            self._running = running.pop_all()
+
+    def stop(self) -> None:
+        """Stop everything, in order."""
+        self._running.close()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
