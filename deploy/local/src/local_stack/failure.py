@@ -15,7 +15,7 @@ def log_tail(log: Path, lines: int = TAIL_LINES) -> str:
 class StackFailure(Exception):  # noqa: N818 - reads as what it is at each `except`
     """{part}: {problem}, with the end of its log and what to do."""
 
-    def __init__(self, part: str, problem: str, *, remedy: str, log: Path | None = None) -> None:
+    def __init__(self, *, part: str, problem: str, remedy: str, log: Path | None = None) -> None:
         """Name the part, what happened to it, what to do, and the log that says more."""
         self.part = part
         self.problem = problem
@@ -40,4 +40,4 @@ class StackFailure(Exception):  # noqa: N818 - reads as what it is at each `exce
 
 
 def _revive(part: str, problem: str, remedy: str, log: Path | None) -> StackFailure:
-    return StackFailure(part, problem, remedy=remedy, log=log)
+    return StackFailure(part=part, problem=problem, remedy=remedy, log=log)

@@ -99,7 +99,9 @@ class Kafka(NativeEngine):
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("a") as log:
                 log.write(done.stdout + done.stderr)
-            raise StackFailure(self.name, "its storage could not be formatted", log=self.log, remedy="read the log")
+            raise StackFailure(
+                part=self.name, problem="its storage could not be formatted", log=self.log, remedy="read the log"
+            )
 
     def make_child(self) -> Child:
         """Run with a small heap."""
@@ -122,7 +124,9 @@ class Kafka(NativeEngine):
 
     def _java(self, heap: str) -> list[str]:
         if not any(self.jars.glob("kafka_*.jar")):
-            raise StackFailure(self.name, f"its jars are not in {self.jars}", remedy="run deploy/local/setup")
+            raise StackFailure(
+                part=self.name, problem=f"its jars are not in {self.jars}", remedy="run deploy/local/setup"
+            )
         jars = readable_copy(self.jars, self.account)
         return [
             java(),
@@ -142,10 +146,10 @@ def java() -> str:
     home = os.environ.get("JAVA_HOME")
     program = shutil.which("java", path=f"{home}/bin" if home else None)
     if program is None:
-        raise StackFailure(NAME, "no Java is installed", remedy=remedy)
+        raise StackFailure(part=NAME, problem="no Java is installed", remedy=remedy)
     said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', said)
     if version is None or int(version[1]) < OLDEST_JAVA:
         first = said.splitlines()[0] if said else "nothing"
-        raise StackFailure(NAME, f"{program} is too old ({first})", remedy=remedy)
+        raise StackFailure(part=NAME, problem=f"{program} is too old ({first})", remedy=remedy)
     return program

@@ -118,15 +118,15 @@ def wait_until_ready(
                 say(part)
             elif not part.alive:
                 raise StackFailure(
-                    part.name,
-                    f"it died at start ({ended(part.child.exit_code)})",
+                    part=part.name,
+                    problem=f"it died at start ({ended(part.child.exit_code)})",
                     log=part.log,
                     remedy="see what the log says; when it is mended, start again",
                 )
         if waiting and time.monotonic() > deadline:
             raise StackFailure(
-                waiting[0].name,
-                f"it is not ready after {seconds:.0f} s",
+                part=waiting[0].name,
+                problem=f"it is not ready after {seconds:.0f} s",
                 log=waiting[0].log,
                 remedy="see what the log says; on a busy machine, try again",
             )

@@ -62,7 +62,10 @@ class PostgreSQL(NativeEngine):
             with self.log.open("a") as log:
                 log.write(done.stdout + done.stderr)
             raise StackFailure(
-                self.name, "its data folder could not be created", log=self.log, remedy="read the log above"
+                part=self.name,
+                problem="its data folder could not be created",
+                log=self.log,
+                remedy="read the log above",
             )
 
     def make_child(self) -> Child:
@@ -122,12 +125,12 @@ def binaries(cluster: Path) -> Path:
         version = int(re.split(r"\D", written_by.read_text())[0])
         if version not in found:
             raise StackFailure(
-                NAME,
-                f"the data in {cluster} are of PostgreSQL {version}, which is not installed",
+                part=NAME,
+                problem=f"the data in {cluster} are of PostgreSQL {version}, which is not installed",
                 remedy=f"install postgresql-{version}, or give the data up with `make clean`",
             )
         return found[version]
     newest = max(found, default=0)
     if newest < OLDEST:
-        raise StackFailure(NAME, f"no PostgreSQL {OLDEST} or newer is installed", remedy=REMEDY)
+        raise StackFailure(part=NAME, problem=f"no PostgreSQL {OLDEST} or newer is installed", remedy=REMEDY)
     return found[newest]

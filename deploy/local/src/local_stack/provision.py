@@ -76,12 +76,15 @@ def finish(jobs: Sequence[Child]) -> None:
         for job in jobs:
             if not job.wait(JOB_SECONDS):
                 raise StackFailure(
-                    job.name, f"not done after {JOB_SECONDS:.0f} s", log=job.log, remedy="read the log above"
+                    part=job.name,
+                    problem=f"not done after {JOB_SECONDS:.0f} s",
+                    log=job.log,
+                    remedy="read the log above",
                 )
             if job.exit_code != 0:
                 raise StackFailure(
-                    job.name,
-                    f"it failed ({ended(job.exit_code)})",
+                    part=job.name,
+                    problem=f"it failed ({ended(job.exit_code)})",
                     log=job.log,
                     remedy="read the log above; when it is mended, start again",
                 )

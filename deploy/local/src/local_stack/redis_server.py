@@ -21,7 +21,9 @@ class Redis(NativeEngine):
         program = shutil.which("redis-server")
         if program is None:
             raise StackFailure(
-                self.name, "redis-server is not installed", remedy="run deploy/local/setup, or install redis-server"
+                part=self.name,
+                problem="redis-server is not installed",
+                remedy="run deploy/local/setup, or install redis-server",
             )
         settings = {
             "bind": HOST,

@@ -1,0 +1,53 @@
+# Each habit has one command; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup run stop status logs clean token demo test lint format lock
+PYTHON_BIN := .venv/bin
+TENANT ?= acme
+ROLE ?= admin
+USER_NAME = $(if $(filter command line,$(origin USER)),$(USER),ana)
+TTL ?= 12h
+VERSION ?= 2
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing (run, test and lint do it by themselves)
+	@deploy/local/setup
+
+run: setup ## Start everything and keep it running; Ctrl-C stops it
+	@$(PYTHON_BIN)/python -m local_stack up
+
+stop: ## Stop what `make run` started, from another terminal
+	@$(PYTHON_BIN)/python -m local_stack down
+
+status: ## Tell what runs, and where
+	@$(PYTHON_BIN)/python -m local_stack status
+
+logs: ## Follow the logs of all parts
+	@$(PYTHON_BIN)/python -m local_stack logs
+
+clean: ## Remove what was booked and the logs; what was installed stays
+	@$(PYTHON_BIN)/python -m local_stack clean
+
+token: ## Print a token: make token TENANT=acme ROLE=admin USER=ana [TTL=12h] [VERSION=2]
+	@$(PYTHON_BIN)/python -m local_stack token --tenant '$(TENANT)' --role '$(ROLE)' --user '$(USER_NAME)' --ttl '$(TTL)' --version '$(VERSION)'
+
+demo: ## Play a story against the running system
+	@$(PYTHON_BIN)/python deploy/local/demo.py
+
+test: setup ## Run every test, on real engines
+	@$(PYTHON_BIN)/pytest
+
+lint: setup ## Check style, types and who imports whom
+	$(PYTHON_BIN)/ruff check .
+	$(PYTHON_BIN)/ruff format --check .
+	$(PYTHON_BIN)/mypy
+	$(PYTHON_BIN)/lint-imports --no-cache
+
+format: setup ## Mend what ruff can mend
+	$(PYTHON_BIN)/ruff check --fix .
+	$(PYTHON_BIN)/ruff format .
+
+lock: ## Renew requirements.lock after a change of dependencies (needs uv)
+	uv lock
+	uv export -q --format requirements.txt --no-header --all-packages --no-emit-workspace --group dev --group build -o requirements.lock
