@@ -69,7 +69,7 @@ _EVENTS_AFTER = text(f"""
 """)  # noqa: S608 - the column list above
 _EVENTS_OF = text(f"""
     select {_EVENT_COLUMNS} from events
-    where tenant_id = :tenant and aggregate_id = :aggregate and version > :after order by version limit :limit
+    where tenant_id = :tenant and aggregate_id = :aggregate and position > :after order by version limit :limit
 """)  # noqa: S608 - the column list above
 _HEAD = text("select position from streams where tenant_id = :tenant")
 _HEAD_AND_EPOCH = text("""
@@ -270,7 +270,7 @@ async def events_after(
 async def events_of(
     connection: AsyncConnection, stream: str, tenant_id: UUID, aggregate_id: UUID, after: int, limit: int
 ) -> list[dict[str, Any]]:
-    """Read the events of one aggregate past a version, in order, as JSON objects of `events.Event`."""
+    """Read the events of one aggregate past a position, in order, as JSON objects of `events.Event`."""
     found = {"tenant": tenant_id, "aggregate": aggregate_id, "after": after, "limit": limit}
     return [_event(row, stream) for row in await connection.execute(_EVENTS_OF, found)]
 

@@ -1,0 +1,56 @@
+"""A booking as JSON: in outcomes, events and answers; and back from an event's data."""
+
+from typing import Any
+from uuid import UUID
+
+from production_contracts.bookings import SealedBooking
+from production_contracts.times import format_timestamp
+
+from booking.domain.booking import Booking, Slot, Status
+
+
+def slot_json(slot: Slot) -> dict[str, str]:
+    """Write a slot."""
+    return {"start_time": format_timestamp(slot.start), "end_time": format_timestamp(slot.end)}
+
+
+def booking_json(booking: Booking) -> dict[str, Any]:
+    """Write a booking, its notes sealed as they are."""
+    return {
+        "id": str(booking.id),
+        "artist_id": str(booking.artist_id),
+        **slot_json(booking.slot),
+        "status": booking.status.value,
+        "title": booking.title,
+        "venue": booking.venue,
+        "notes": booking.notes,
+        "version": booking.version,
+        "position": booking.position,
+        "created_by": booking.created_by,
+        "created_at": format_timestamp(booking.created_at),
+        "updated_at": format_timestamp(booking.updated_at),
+    }
+
+
+def conflict_json(booking: Booking) -> dict[str, str]:
+    """Write a booking as one that is in the way."""
+    return {"booking_id": str(booking.id), "status": booking.status.value, **slot_json(booking.slot)}
+
+
+def booking_of(data: dict[str, Any]) -> Booking:
+    """Read a booking from an event's data."""
+    record = SealedBooking.model_validate(data)
+    return Booking(
+        id=UUID(str(record.id)),
+        artist_id=record.artist_id,
+        slot=Slot(record.start_time, record.end_time),
+        status=Status(record.status),
+        title=record.title,
+        venue=record.venue,
+        notes=None if record.notes is None else record.notes.model_dump(),
+        version=record.version,
+        position=record.position,
+        created_by=record.created_by,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )

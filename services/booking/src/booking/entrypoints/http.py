@@ -1,0 +1,136 @@
+"""The read API: bookings, their events, and when an artist is free; asked by the gateway with the caller's token."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from production_contracts import problems
+from production_contracts.times import Timestamp, check_range, format_timestamp, parse_timestamp
+from servicekit import journal
+from servicekit.owner_api import After, EventLimit, MinPosition, Owner
+from servicekit.problems import NOT_THERE, ProblemError, invalid_request
+from starlette.responses import Response
+
+from booking.adapters import bookings
+from booking.adapters.bookings import Filters
+from booking.adapters.roster import Roster
+from booking.application.representation import booking_json, conflict_json, slot_json
+from booking.domain.booking import Booking, Slot
+from booking.domain.calendar import free_within
+
+LARGEST_PAGE = 200
+MOST_BUSY = 5_000
+
+From = Annotated[Timestamp | None, Query(alias="from")]
+To = Annotated[Timestamp | None, Query(alias="to")]
+
+
+def _cursor(booking: Booking) -> str:
+    key = [format_timestamp(booking.slot.start), str(booking.id)]
+    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        start, booking_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return parse_timestamp(start), UUID(booking_id)
+    except (ValueError, TypeError, AttributeError, binascii.Error):
+        detail = "not a cursor of ours: take next_cursor of the page before"
+        raise invalid_request([{"pointer": "#/query/cursor", "detail": detail}]) from None
+
+
+def _window(since: datetime | None, until: datetime | None) -> Slot:
+    missing = [name for name, value in (("from", since), ("to", until)) if value is None]
+    if since is None or until is None:
+        raise invalid_request([{"pointer": f"#/query/{name}", "detail": "Field required"} for name in missing])
+    try:
+        check_range(since, until)
+    except ValueError as error:
+        detail = str(error).replace("start_time", "from").replace("end_time", "to")
+        raise invalid_request([{"pointer": "#/query/to", "detail": detail}]) from None
+    return Slot(since, until)
+
+
+def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
+    """Serve bookings and availability."""
+    router = APIRouter(prefix="/v1")
+
+    @router.get("/bookings")
+    async def list_bookings(  # noqa: PLR0913 - one argument a query parameter
+        request: Request,
+        artist_id: UUID | None = None,
+        since: From = None,
+        until: To = None,
+        status: Literal["pencil", "confirmed", "cancelled"] | None = None,
+        limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+        cursor: str | None = None,
+        min_position: MinPosition = 0,
+    ) -> Response:
+        after = None if cursor is None else _read_cursor(cursor)
+        filters = Filters(artist_id=artist_id, since=since, until=until, status=status, after=after)
+        async with owner.snapshot(request, min_position) as snapshot:
+            found = await bookings.select(snapshot.connection, snapshot.tenant_id, filters, limit + 1)
+            page = found[:limit]
+            more = _cursor(page[-1]) if len(found) > limit else None
+            return snapshot.answer({"items": [booking_json(booking) for booking in page], "next_cursor": more})
+
+    @router.get("/bookings/{booking_id}")
+    async def get_booking(request: Request, booking_id: UUID, min_position: MinPosition = 0) -> Response:
+        async with owner.snapshot(request, min_position) as snapshot:
+            booking = await bookings.get(snapshot.connection, snapshot.tenant_id, booking_id)
+            if booking is None:
+                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+            return snapshot.answer(booking_json(booking))
+
+    @router.get("/bookings/{booking_id}/events")
+    async def booking_events(
+        request: Request, booking_id: UUID, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
+    ) -> Response:
+        """Answer the events of one booking past a position."""
+        async with owner.snapshot(request, min_position) as snapshot:
+            tenant, connection = snapshot.tenant_id, snapshot.connection
+            if await bookings.get(connection, tenant, booking_id) is None:
+                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+            found = await journal.events_of(connection, owner.stream, tenant, booking_id, after, limit)
+            position = found[-1]["position"] if found else min(after, snapshot.position)
+            return snapshot.answer({"items": found, "position": position})
+
+    @router.get("/artists/{artist_id}/availability")
+    async def availability(
+        request: Request, artist_id: UUID, since: From = None, until: To = None, min_position: MinPosition = 0
+    ) -> Response:
+        """Answer what is taken and what is free; an artist that the roster does not hold yet is waited for."""
+        window = _window(since, until)
+        principal = await owner.principal(request)
+        doubtful = await roster.await_artists([(principal.tenant_id, artist_id)])
+        async with owner.snapshot(request, min_position) as snapshot:
+            if not await bookings.knows_artist(snapshot.connection, snapshot.tenant_id, artist_id):
+                raise _unknown_artist(doubtful=bool(doubtful))
+            busy = await bookings.busy(snapshot.connection, snapshot.tenant_id, artist_id, window, MOST_BUSY + 1)
+            if len(busy) > MOST_BUSY:
+                detail = f"over {MOST_BUSY} bookings lie in this range: ask for a shorter one"
+                raise invalid_request([{"pointer": "#/query/to", "detail": detail}])
+            return snapshot.answer(_availability(artist_id, window, busy))
+
+    return router
+
+
+def _unknown_artist(*, doubtful: bool) -> ProblemError:
+    if doubtful:
+        detail = "The roster is behind for the moment, and this artist not known yet."
+        return ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
+    return ProblemError(problems.NOT_FOUND, NOT_THERE)
+
+
+def _availability(artist_id: UUID, window: Slot, busy: list[Booking]) -> dict[str, Any]:
+    return {
+        "artist_id": artist_id,
+        "from": format_timestamp(window.start),
+        "to": format_timestamp(window.end),
+        "busy": [conflict_json(booking) for booking in busy],
+        "free": [slot_json(slot) for slot in free_within(window, [booking.slot for booking in busy])],
+    }
