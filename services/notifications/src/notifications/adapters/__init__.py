@@ -1,0 +1,1 @@
+"""What stands outside: Redis, the owners of the streams, Socket.IO."""

@@ -1,0 +1,1 @@
+"""Positions and where to go on from: pure decisions."""

@@ -1,0 +1,1 @@
+"""What can come in: events from Kafka, and what sockets send."""

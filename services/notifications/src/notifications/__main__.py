@@ -1,0 +1,16 @@
+"""``python -m notifications``: serve."""
+
+from notifications.bootstrap import Notifications
+from notifications.settings import Settings
+from servicekit import logs, server
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = Settings()
+    logs.configure(settings, "notifications")
+    server.serve(Notifications(settings).app, settings, websockets=True)
+
+
+if __name__ == "__main__":
+    main()

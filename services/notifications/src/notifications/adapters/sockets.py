@@ -1,0 +1,119 @@
+"""Socket.IO 5 by python-socketio: the server, and the emitter that writes to its sockets.
+
+The emitter puts a ready-made Engine.IO packet on each socket's queue itself. python-socketio's own ``emit`` takes a
+task per recipient and does not say what became of it; this way the order is that of the calls, one encoding serves all,
+and a queue has a bound. Protocols: Engine.IO 4, Socket.IO 5.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import orjson
+import socketio
+import structlog
+from engineio import packet as engine_packet
+from engineio.exceptions import EngineIOError
+from prometheus_client import Counter
+
+from notifications.domain.positions import LiveEvent
+
+NAMESPACE: Final = "/"
+_EVENT: Final = "2"
+"""Packet type of a Socket.IO event in the namespace ``/`` (Socket.IO protocol 5)."""
+
+SLOW = Counter("notifications_slow_sockets", "Sockets that were closed because they did not read")
+
+log = structlog.get_logger(__name__)
+
+
+def make_server(*, cors_origins: Sequence[str], largest_message: int) -> "socketio.AsyncServer":
+    """Make the Socket.IO server; without ``cors_origins``, pages of its own origin only."""
+    origins = "*" if "*" in cors_origins else list(cors_origins) or None
+    return socketio.AsyncServer(
+        async_mode="asgi",
+        cors_allowed_origins=origins,
+        cors_credentials=False,
+        max_http_buffer_size=largest_message,
+        logger=False,
+        engineio_logger=False,
+    )
+
+
+class SocketEmitter:
+    """`Emitter` on a python-socketio server."""
+
+    def __init__(self, server: "socketio.AsyncServer", *, pending: int, patience_s: float) -> None:
+        """Write to the sockets of ``server``.
+
+        Args:
+            server: the server.
+            pending: packets that may wait for a socket; one that lets more come together is too slow.
+            patience_s: how long a socket that catches up may take to read a page.
+        """
+        self._server = server
+        self._pending = pending
+        self._patience_s = patience_s
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def deliver(self, event: LiveEvent, sids: Collection[str]) -> list[str]:
+        """Put an event on the queues of sockets; see `Emitter.deliver`."""
+        if event.payload is None:
+            return []
+        packet = engine_packet.Packet(engine_packet.MESSAGE, _EVENT + event.payload)
+        return [sid for sid in sids if not self._put(sid, packet)]
+
+    def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
+        """Put a message on the queue of a socket; see `Emitter.tell`."""
+        self._put(sid, engine_packet.Packet(engine_packet.MESSAGE, _EVENT + orjson.dumps([name, message]).decode()))
+
+    async def drained(self, sid: str) -> bool:
+        """Wait until a socket's queue has been taken; see `Emitter.drained`."""
+        socket = self._find(sid)
+        if socket is None:
+            return False
+        try:
+            await asyncio.wait_for(socket.queue.join(), self._patience_s)
+        except TimeoutError:
+            SLOW.inc()
+            return False
+        return self._find(sid) is not None
+
+    def close(self, sid: str) -> None:
+        """Close the transport below a socket: stock clients connect again after that, not after a DISCONNECT packet."""
+        socket = self._find(sid)
+        if socket is not None:
+            task = asyncio.create_task(_close(socket), name="close-socket")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def closed(self) -> None:
+        """Wait until the sockets that were told to close have been told so."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _find(self, sid: str) -> Any:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
+        return None if socket is None or socket.closing or socket.closed else socket
+
+    def _put(self, sid: str, packet: engine_packet.Packet) -> bool:
+        socket = self._find(sid)
+        if socket is None:
+            return False
+        if socket.queue.qsize() >= self._pending:
+            SLOW.inc()
+            return False
+        socket.queue.put_nowait(packet)
+        return True
+
+
+async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+    """Close a socket: what waits is dropped, a client that polls is told, a WebSocket is closed by its writer."""
+    while not socket.queue.empty():
+        socket.queue.get_nowait()
+        socket.queue.task_done()
+    try:
+        await socket.close(wait=False)
+    except EngineIOError:
+        log.debug("socket_gone")
+    socket.queue.put_nowait(None)

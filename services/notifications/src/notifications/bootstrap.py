@@ -1,0 +1,125 @@
+"""How the service is put together: the only place that knows every class."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+import socketio
+import structlog
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from notifications.adapters.channel import RedisChannel
+from notifications.adapters.owners import HttpOwners
+from notifications.adapters.recent import RedisRecent, connect
+from notifications.adapters.sockets import SocketEmitter, make_server
+from notifications.application.admission import Door
+from notifications.application.hubs import Hubs, Watchfulness
+from notifications.application.live import Limits, Live
+from notifications.domain.positions import LiveEvent
+from notifications.entrypoints import sockets
+from notifications.entrypoints.records import GROUP, TOPICS, EventRecords
+from notifications.settings import Settings
+from servicekit import metrics, problems
+from servicekit.health import Health
+from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.tokens import TokenVerifier
+
+log = structlog.get_logger(__name__)
+
+
+class Notifications:
+    """The service: an ASGI app, whose lifespan starts and stops what it needs, and a way to send all sockets away."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Put the service together; nothing is connected yet."""
+        self._redis = connect(settings.redis_url)
+        self._recent = RedisRecent(self._redis, kept=settings.recent_events, expire_s=settings.recent_seconds)
+        self._channel = RedisChannel(settings.redis_url, receive=self._receive, heard=self._heard)
+        self._owners = HttpOwners({"booking": settings.booking_url, "tenancy": settings.tenancy_url})
+        self._verifier = TokenVerifier.of(settings)
+        self._server = make_server(cors_origins=settings.cors_origins, largest_message=settings.max_message_bytes)
+        self._emitter = SocketEmitter(self._server, pending=settings.max_pending, patience_s=settings.drain_seconds)
+        self._hubs = Hubs(
+            recent=self._recent,
+            owners=self._owners,
+            channel=self._channel,
+            emitter=self._emitter,
+            watchfulness=Watchfulness(
+                period_s=settings.head_check_seconds,
+                doubt_s=settings.owner_check_seconds,
+                readers=settings.history_readers,
+            ),
+        )
+        self._live = Live(
+            Door(self._verifier, self._owners, furthest=settings.resume_limit),
+            self._hubs,
+            self._emitter,
+            Limits(sockets=settings.max_sockets, leeway_s=settings.auth_leeway_seconds),
+        )
+        sockets.install(self._server, self._live)
+        client_id = f"notifications-{settings.instance}"
+        self._producer = Producer(settings.kafka_bootstrap, client_id)
+        self._consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
+        records = EventRecords(self._recent, DeadLetters(self._producer))
+        self._consumers.batches(TOPICS, GROUP, records.handle)
+        self.app: ASGIApp = socketio.ASGIApp(self._server, other_asgi_app=self._make_http())
+
+    def _make_http(self) -> FastAPI:
+        health = Health()
+        health.add("kafka-producer", lambda: self._producer.ready)
+        health.add("kafka-consumers", lambda: not self._consumers.complaints())
+        health.add("redis", self._recent.ping)
+        health.add("redis-channel", lambda: self._channel.connected)
+        http = FastAPI(
+            title="Notifications",
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            lifespan=self._lifespan,
+            routes=[*health.routes, metrics.route()],
+        )
+        problems.install(http)
+        return http
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as running:
+            running.push_async_callback(self._redis.aclose)
+            await self._owners.start()
+            running.push_async_callback(self._owners.stop)
+            await self._verifier.start()
+            running.push_async_callback(self._verifier.stop)
+            for name, forever in (("channel", self._channel.run()), ("watch", self._hubs.watch())):
+                task = asyncio.create_task(forever, name=name)
+                task.add_done_callback(_report)
+                running.push_async_callback(_end, task)
+            await self._producer.start()
+            running.push_async_callback(self._producer.stop)
+            await self._consumers.start()
+            running.push_async_callback(self._consumers.stop)
+            running.push_async_callback(self.send_away)
+            yield
+
+    async def send_away(self) -> None:
+        """Let nobody in any more and close all sockets: their clients connect again, to another instance."""
+        self._live.close()
+        await self._emitter.closed()
+
+    def _receive(self, tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
+        self._hubs.receive(tenant_id, events)
+
+    def _heard(self, tenant_id: UUID) -> None:
+        self._hubs.heard(tenant_id)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("task_died", task=task.get_name(), exc_info=task.exception())

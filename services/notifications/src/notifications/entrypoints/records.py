@@ -1,0 +1,64 @@
+"""Events from Kafka: the one consumer of the group keeps them as recent and tells every instance that has sockets."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+from uuid import UUID
+
+from notifications.application.messages import live_event
+from notifications.application.ports import Recent
+from notifications.domain.positions import LARGEST, LiveEvent
+from production_contracts.envelope import UnreadableError, read_event
+from production_contracts.topics import BOOKING_EVENTS, TENANCY_EVENTS
+from servicekit.kafka import Record
+
+TOPICS: Final = (BOOKING_EVENTS.name, TENANCY_EVENTS.name)
+GROUP: Final = "notifications"
+
+
+class DeadLetters(Protocol):
+    """Takes records that can't be handled."""
+
+    async def put(self, record: Record, reason: str) -> None:
+        """Put a record aside; raises where it could not."""
+
+
+class EventRecords:
+    """Handles batches of event records."""
+
+    def __init__(self, recent: Recent, dead_letters: DeadLetters) -> None:
+        """Publish to ``recent``; what is no event goes to ``dead_letters``."""
+        self._recent = recent
+        self._dead_letters = dead_letters
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Publish the events of a batch, then put aside what is none; a type that is not known yet is left to others.
+
+        Raises:
+            RecentUnavailableError: Redis is away; the batch is to come again, nothing was put aside.
+            Exception: what the dead letters raise; the batch is to come again.
+        """
+        batch: dict[tuple[UUID, str], list[LiveEvent]] = {}
+        unreadable: list[tuple[Record, str]] = []
+        for record in records:
+            try:
+                received = _read(record)
+            except UnreadableError as error:
+                unreadable.append((record, str(error)))
+                continue
+            if received is not None:
+                tenant_id, event = received
+                batch.setdefault((tenant_id, event.stream), []).append(event)
+        if batch:
+            await self._recent.publish(batch)
+        for record, reason in unreadable:
+            await self._dead_letters.put(record, reason)
+
+
+def _read(record: Record) -> tuple[UUID, LiveEvent] | None:
+    received = read_event(record.key, record.value, record.headers)
+    if received is None:
+        return None
+    if not 1 <= received.position <= LARGEST:
+        message = "the position is out of range"
+        raise UnreadableError(message)
+    return received.tenant_id, live_event(received.event)
