@@ -1,28 +1,37 @@
-"""A service that decides, put together: what is the same in each, so that a bootstrap names only its own classes.
+"""A service that decides, put together: from its commands on Kafka to its read API.
 
-::
+How to use it, in a service's ``bootstrap.py``::
 
-    def build(settings: Settings) -> FastAPI:
-        service = DecidingService(settings, "booking", read=Permission.BOOKINGS_READ, answers_after_publication=False)
-        roster = Roster(service.database, service.consumers, ...)
-        return service.app(BookingDecider(roster), booking_routes(service.owner, roster))
+    def make_app(settings: Settings) -> FastAPI:
+        service = DecidingService(
+            settings, "tenancy", reads=Permission.ROSTER_READ, answers_after_publication=True
+        )
+        service.decide(TenancyDecider())
+        return service.app(http.routes(service.owner))
+
+What a service has besides goes in before `DecidingService.app`: consumers of its own are registered on
+``service.consumers``; what must be started and stopped is appended to ``service.parts`` (started before the consumers,
+stopped after them); what readiness depends on is added to ``service.health``.
+
+Nothing here waits for anything outside at its start: HTTP comes up, ``/healthz`` is 200, ``/readyz`` names what is
+missing, and PostgreSQL and Kafka are tried again in the background until they are there.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
+from uuid import UUID
 
 from fastapi import APIRouter, FastAPI
+
 from production_contracts.events import Stream
 from production_contracts.roles import Permission
 from production_contracts.topics import COMMANDS_OF
-from sqlalchemy import text
-
-from servicekit import owner_api, problems
+from servicekit import journal, metrics, owner_api, problems
 from servicekit.database import Database
 from servicekit.deciding import Decider
 from servicekit.health import Health
 from servicekit.kafka import Consumers, DeadLetters, Producer
-from servicekit.metrics import metrics_route
 from servicekit.owner_api import Owner, journal_routes
 from servicekit.relay import Relay
 from servicekit.replies import Replies
@@ -30,70 +39,90 @@ from servicekit.settings import AuthSettings, DatabaseSettings, KafkaSettings, S
 from servicekit.tokens import TokenVerifier
 from servicekit.worker import CommandWorker
 
+_NOBODY = UUID(int=0)
+
 
 class DecidingSettings(ServiceSettings, KafkaSettings, DatabaseSettings, AuthSettings):
-    """What a service that decides can be told; it adds its prefix and its port."""
+    """What a service that decides can be told; the service adds its prefix and port."""
+
+
+class Part(Protocol):
+    """Something that lives as long as the service does; neither call may wait for an outage to end."""
+
+    async def start(self) -> None:
+        """Begin."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is in hand, within a deadline."""
+        ...
 
 
 class DecidingService:
-    """The parts of a service that decides; each connects in the background, so an outage elsewhere stops no start."""
+    """The parts of a service that owns a stream; nothing is connected before the app's lifespan begins."""
 
     def __init__(
-        self, settings: DecidingSettings, stream: Stream, *, read: Permission, answers_after_publication: bool
+        self, settings: DecidingSettings, stream: Stream, *, reads: Permission, answers_after_publication: bool
     ) -> None:
-        """Make the parts.
+        """Make the parts; ``reads`` is the permission that the read API asks for.
 
-        ``read`` is the permission to read the stream. With ``answers_after_publication`` a command is answered once
-        Kafka has acknowledged its events (cause before effect).
+        With ``answers_after_publication`` nobody learns an outcome before its events are on Kafka.
         """
-        client = f"{stream}-{settings.instance}"
-        self._stream = stream
-        self._after_publication = answers_after_publication
+        client_id = f"{stream}-{settings.instance}"
+        self.stream = stream
         self.database = Database(
             settings.database_url,
             pool_size=settings.database_pool_size,
             command_timeout=settings.database_timeout_seconds,
         )
-        self.producer = Producer(settings.kafka_bootstrap, client)
-        self.consumers = Consumers(settings.kafka_bootstrap, client, settings.kafka_partitions)
-        self.dead_letters = DeadLetters(self.producer)
-        self.relay = Relay(self.database, self.producer, stream, settings.instance)
-        self.replies = Replies(self.producer, self.relay, stream, after_publication=answers_after_publication)
         self.verifier = TokenVerifier.of(settings)
-        self.owner = Owner(stream, self.database, self.verifier, read)
+        self.producer = Producer(settings.kafka_bootstrap, client_id)
+        self.dead_letters = DeadLetters(self.producer)
+        self.relay = Relay(self.database, self.producer, stream, holder=settings.instance)
+        self.replies = Replies(self.producer, self.relay, stream, after_publication=answers_after_publication)
+        self.consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
+        self.owner = Owner(stream, self.database, self.verifier, reads)
+        self.parts: list[Part] = []
         self.health = Health()
-        self.health.add("database", self._database_answers)
-        self.health.add("kafka producer", lambda: self.producer.ready)
-        self.health.add("kafka consumers", lambda: not self.consumers.complaints())
+        self.health.add("postgresql", self._answers_from_database)
+        self.health.add("kafka", self.producer.reaches_kafka)
+        self.health.add("consumers", lambda: not self.consumers.complaints())
         self.health.add("relay", lambda: self.relay.running)
+        self._answers_after_publication = answers_after_publication
 
-    def app(self, decider: Decider, *routers: APIRouter) -> FastAPI:
-        """Make the application: it decides commands while it serves the read API."""
+    def decide(self, decider: Decider) -> None:
+        """Consume the stream's commands and have them decided."""
         worker = CommandWorker(self.database, decider, self.relay, self.replies, self.dead_letters)
-        self.consumers.batches([COMMANDS_OF[self._stream].name], self._stream, worker.handle)
-        app = FastAPI(title=f"Production Tool: {self._stream}", lifespan=self._lifespan, openapi_url=None)
+        self.consumers.batches([COMMANDS_OF[self.stream].name], self.stream, worker.handle)
+
+    def app(self, *routers: APIRouter) -> FastAPI:
+        """Make the HTTP app: the service's own routes, the journal's, health and metrics, and errors as problems."""
+        app = FastAPI(title=self.stream, lifespan=self._lifespan, openapi_url=None)
+        app.router.routes.extend([*self.health.routes, metrics.route()])
+        for router in (journal_routes(self.owner, answers_after_publication=self._answers_after_publication), *routers):
+            app.include_router(router)
+        app.add_middleware(metrics.RequestMetrics)
         problems.install(app)
         owner_api.install(app)
-        app.include_router(journal_routes(self.owner, answers_after_publication=self._after_publication))
-        for router in routers:
-            app.include_router(router)
-        app.router.routes.extend([*self.health.routes, metrics_route()])
         return app
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        """Start in the order of need; stop in reverse: consumers finish their batch while all else still works."""
-        async with AsyncExitStack() as parts:
-            parts.push_async_callback(self.database.stop)
-            for part in (self.verifier, self.producer, self.relay):
+        """Start the parts; stop them the other way round: a batch in hand is decided, published and answered."""
+        before: list[Part] = [self.verifier, self.producer, self.relay]
+        after: list[Part] = [*self.parts, self.consumers]
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.database.stop)
+            for part in before:
+                stack.push_async_callback(part.stop)
                 await part.start()
-                parts.push_async_callback(part.stop)
-            parts.push_async_callback(self.replies.stop)
-            await self.consumers.start()
-            parts.push_async_callback(self.consumers.stop)
+            stack.push_async_callback(self.replies.stop)
+            for part in after:
+                stack.push_async_callback(part.stop)
+                await part.start()
             yield
 
-    async def _database_answers(self) -> bool:
+    async def _answers_from_database(self) -> bool:
         async with self.database.transaction() as connection:
-            await connection.execute(text("select 1 from streams limit 1"))
+            await journal.head(connection, _NOBODY)
         return True

@@ -111,6 +111,7 @@ _LEASE = text("""
     returning holder
 """)
 _RELEASE = text("update leases set until = now() where name = :name and holder = :holder")
+_RENEW_EPOCH = text("update epoch set name = gen_random_uuid() returning name::text")
 _PRUNE = text("""
     delete from command_log where tenant_id = :tenant and decided_at < now() - make_interval(days => :days)
 """)
@@ -347,3 +348,8 @@ async def release_lease(connection: AsyncConnection, name: str, holder: str) -> 
 async def prune_log(connection: AsyncConnection, tenant_id: UUID, days: int) -> int:
     """Forget a tenant's outcomes that are older; returns how many."""
     return (await connection.execute(_PRUNE, {"tenant": tenant_id, "days": days})).rowcount
+
+
+async def renew_epoch(connection: AsyncConnection) -> str:
+    """Give this history a new name, which is returned; only the role that owns the tables may."""
+    return str((await connection.execute(_RENEW_EPOCH)).scalar_one())

@@ -72,6 +72,10 @@ class Producer:
         """Whether records can be sent."""
         return self._producer is not None
 
+    async def reaches_kafka(self) -> bool:
+        """Ask Kafka for its metadata: whether it answers now."""
+        return self._producer is not None and bool(await self._producer.client.force_metadata_update())
+
     async def start(self) -> None:
         """Start to connect, and return at once."""
         self._connecting = asyncio.create_task(self._connect(), name="producer-connect")

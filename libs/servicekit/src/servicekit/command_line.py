@@ -1,0 +1,88 @@
+"""The command line of a service that owns a stream: ``python -m <service>``, and its jobs.
+
+A service's ``__main__.py`` is one call of `run`.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fastapi import FastAPI
+
+from production_contracts.events import Stream
+from servicekit import jobs, logs, migrate
+from servicekit.database import Database
+from servicekit.deciding_service import DecidingSettings
+from servicekit.jobs import BrokenStreamError, Projection
+from servicekit.server import serve
+
+T = TypeVar("T")
+SettingsT = TypeVar("SettingsT", bound=DecidingSettings)
+
+
+def run(
+    stream: Stream,
+    settings: SettingsT,
+    make_app: Callable[[SettingsT], FastAPI],
+    projection: Projection,
+) -> int:
+    """Do what the command line asks; 0 where it is done, 1 where not."""
+    asked = _parser(stream).parse_args()
+    logs.configure(settings, stream)
+    match asked.job:
+        case "migrate":
+            migrate.upgrade(stream, _owner_url(settings))
+        case "rebuild":
+            return _rebuild(stream, settings, projection, verify=asked.verify)
+        case "prune":
+            pruned = asyncio.run(_with_database(settings, jobs.prune))
+            print(f"{pruned} outcomes forgotten")
+        case "epoch":
+            print(f"the epoch is {asyncio.run(jobs.renew_epoch(_owner_url(settings)))} now")
+        case _:
+            serve(make_app(settings), settings)
+    return 0
+
+
+def _parser(stream: Stream) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {stream}")
+    todo = parser.add_subparsers(dest="job", metavar="job")
+    todo.add_parser("serve", help="serve (what happens where no job is named)")
+    todo.add_parser("migrate", help="bring the database to this version, as the owner of its tables")
+    rebuild = todo.add_parser("rebuild", help="replay the events and store the rows that follow from them")
+    rebuild.add_argument("--verify", action="store_true", help="only compare; fails where a row differs")
+    todo.add_parser("prune", help=f"forget outcomes older than {jobs.COMMAND_LOG_DAYS} days")
+    epoch = todo.add_parser("epoch", help="after a restore from backup: name the history anew")
+    epoch.add_argument("--renew", action="store_true", required=True, help="do it, as the owner of the tables")
+    return parser
+
+
+def _owner_url(settings: DecidingSettings) -> str:
+    if settings.database_owner_url is None:
+        prefix = settings.model_config.get("env_prefix")
+        sys.exit(f"{prefix}DATABASE_OWNER_URL is not set: this job runs as the owner of the tables")
+    return settings.database_owner_url
+
+
+async def _with_database(settings: DecidingSettings, job: Callable[[Database], Awaitable[T]]) -> T:
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        return await job(database)
+    finally:
+        await database.stop()
+
+
+def _rebuild(stream: Stream, settings: DecidingSettings, projection: Projection, *, verify: bool) -> int:
+    job = jobs.verify if verify else jobs.rebuild
+    try:
+        found = asyncio.run(_with_database(settings, lambda database: job(database, stream, projection)))
+    except BrokenStreamError as error:
+        print(error, file=sys.stderr)
+        return 1
+    outcome = "differ" if verify else "differed and were replaced"
+    print(f"{found.tenants} tenants, {found.events} events replayed; rows of {len(found.differing)} tenants {outcome}")
+    for tenant in found.differing:
+        print(f"  {tenant}")
+    return 1 if verify and found.differing else 0
