@@ -74,7 +74,7 @@ def journal(service_role: str) -> list[str]:
         *tenant_table("command_log", service_role, "select, insert, delete"),
         "create table leases (name text primary key, holder text not null, until timestamptz not null)",
         f"grant select, insert, update on leases to {service_role}",
-        "create table epoch (only boolean primary key default true check (only), name uuid not null)",
+        "create table epoch (one boolean primary key default true check (one), name uuid not null)",
         "insert into epoch (name) values (gen_random_uuid())",
         f"grant select on epoch to {service_role}",
     ]

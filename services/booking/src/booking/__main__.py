@@ -1,0 +1,12 @@
+"""``python -m booking``: the service, and its jobs."""
+
+import sys
+
+from servicekit.command_line import run
+
+from booking.application.projection import BookingProjection
+from booking.bootstrap import make_app
+from booking.settings import Settings
+
+if __name__ == "__main__":
+    sys.exit(run("booking", Settings(), make_app, BookingProjection()))

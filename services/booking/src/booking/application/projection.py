@@ -1,0 +1,38 @@
+"""The projection is a function of the events: how to fold them, for `servicekit.jobs`."""
+
+from typing import Any
+from uuid import UUID
+
+from production_contracts.bookings import SealedBooking
+from servicekit.jobs import Rows
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from booking.adapters import bookings
+from booking.application.representation import booking_json, booking_of
+
+
+class OverlappingEventsError(Exception):
+    """The events of a tenant say that two bookings of an artist overlap: they can't both stand."""
+
+
+class BookingProjection:
+    """A tenant's bookings, each as its last event left it."""
+
+    def fold(self, rows: Rows, event: dict[str, Any]) -> None:
+        """Take one event into a tenant's bookings."""
+        data = SealedBooking.model_validate(event["data"])
+        rows[data.id] = data.model_dump(mode="json")
+
+    async def read(self, connection: AsyncConnection, tenant_id: UUID) -> Rows:
+        """Read a tenant's bookings as they are stored."""
+        return {booking.id: booking_json(booking) for booking in await bookings.all_of(connection, tenant_id)}
+
+    async def replace(self, connection: AsyncConnection, tenant_id: UUID, rows: Rows) -> None:
+        """Store these bookings in place of the tenant's.
+
+        Raises:
+            OverlappingEventsError: they can't all stand; nothing is changed.
+        """
+        if not await bookings.replace_all(connection, tenant_id, [booking_of(data) for data in rows.values()]):
+            message = f"the events of tenant {tenant_id} overlap"
+            raise OverlappingEventsError(message)
