@@ -1,0 +1,5 @@
+"""Alembic's entry: everything is in servicekit."""
+
+from servicekit.migrate import run
+
+run()

@@ -1,0 +1,151 @@
+"""Tenants and artists in PostgreSQL: projections of the events. All SQL on them stands here.
+
+What decides works on arrays, for all tenants of a batch at once, under the locks of their streams; what reads names its
+one tenant besides the policy.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tenancy.domain.artist import Artist, Status
+from tenancy.domain.tenant import Tenant
+
+Key = tuple[UUID, UUID]
+"""A tenant and the id of an artist of it."""
+
+_COLUMNS = "tenant_id, id, name, time_zone, status, version, position, created_by, created_at, updated_at"
+
+_KNOWN_TENANTS = text("select tenant_id from tenants where tenant_id = any (cast(:tenants as uuid[]))")
+_LOAD = text("""
+    select a.* from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
+    cross join lateral (select * from artists where artists.tenant_id = q.tenant_id and artists.id = q.id) a
+""")
+_ADD_TENANTS = text("""
+    insert into tenants (tenant_id, version, position, created_at)
+    select * from unnest(
+        cast(:tenants as uuid[]), cast(:versions as integer[]), cast(:positions as bigint[]),
+        cast(:created as timestamptz[])
+    )
+""")
+_PUT_ARTISTS = text(f"""
+    insert into artists ({_COLUMNS})
+    select * from unnest(
+        cast(:tenants as uuid[]), cast(:ids as uuid[]), cast(:names as text[]), cast(:zones as text[]),
+        cast(:statuses as text[]), cast(:versions as integer[]), cast(:positions as bigint[]),
+        cast(:creators as text[]), cast(:created as timestamptz[]), cast(:updated as timestamptz[])
+    )
+    on conflict (tenant_id, id) do update
+    set name = excluded.name, time_zone = excluded.time_zone, status = excluded.status, version = excluded.version,
+        position = excluded.position, updated_at = excluded.updated_at
+""")  # noqa: S608 - the column list above
+_TENANT = text("select tenant_id, version, position, created_at from tenants where tenant_id = :tenant")
+_ARTIST = text(f"select {_COLUMNS} from artists where tenant_id = :tenant and id = :id")  # noqa: S608 - as above
+_ALL_ARTISTS = text(f"select {_COLUMNS} from artists where tenant_id = :tenant")  # noqa: S608 - as above
+_PAGE = text(f"""
+    select {_COLUMNS} from artists
+    where tenant_id = :tenant and (name, id) > (:after_name, cast(:after_id as uuid))
+      and (cast(:status as text) is null or status = :status)
+    order by name, id limit :limit
+""")  # noqa: S608 - the column list above
+_REMOVE_ARTISTS = text("delete from artists where tenant_id = :tenant")
+_REMOVE_TENANT = text("delete from tenants where tenant_id = :tenant")
+
+BEFORE_ALL: tuple[str, UUID] = ("", UUID(int=0))
+"""A (name, id) that comes before every artist's."""
+
+
+def _artist(row: Any) -> Artist:  # noqa: ANN401 - a row of the columns above
+    return Artist(
+        id=row.id,
+        name=row.name,
+        time_zone=row.time_zone,
+        status=Status(row.status),
+        version=row.version,
+        position=row.position,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+async def known_tenants(connection: AsyncConnection, tenants: Collection[UUID]) -> set[UUID]:
+    """Tell which of these tenants there are."""
+    return {row.tenant_id for row in await connection.execute(_KNOWN_TENANTS, {"tenants": list(tenants)})}
+
+
+async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Artist]:
+    """Load artists by (tenant, id); what is not there is left out."""
+    wanted = list(keys)
+    asked = {"tenants": [tenant for tenant, _ in wanted], "ids": [artist for _, artist in wanted]}
+    return {(row.tenant_id, row.id): _artist(row) for row in await connection.execute(_LOAD, asked)}
+
+
+async def add_tenants(connection: AsyncConnection, tenants: Sequence[Tenant]) -> None:
+    """Store new tenants."""
+    if tenants:
+        await connection.execute(
+            _ADD_TENANTS,
+            {
+                "tenants": [tenant.id for tenant in tenants],
+                "versions": [tenant.version for tenant in tenants],
+                "positions": [tenant.position for tenant in tenants],
+                "created": [tenant.created_at for tenant in tenants],
+            },
+        )
+
+
+async def put_artists(connection: AsyncConnection, artists: Sequence[tuple[UUID, Artist]]) -> None:
+    """Store artists with their tenants as they are now, new or not."""
+    if artists:
+        await connection.execute(
+            _PUT_ARTISTS,
+            {
+                "tenants": [tenant for tenant, _ in artists],
+                "ids": [artist.id for _, artist in artists],
+                "names": [artist.name for _, artist in artists],
+                "zones": [artist.time_zone for _, artist in artists],
+                "statuses": [artist.status.value for _, artist in artists],
+                "versions": [artist.version for _, artist in artists],
+                "positions": [artist.position for _, artist in artists],
+                "creators": [artist.created_by for _, artist in artists],
+                "created": [artist.created_at for _, artist in artists],
+                "updated": [artist.updated_at for _, artist in artists],
+            },
+        )
+
+
+async def tenant(connection: AsyncConnection, tenant_id: UUID) -> Tenant | None:
+    """Read a tenant."""
+    row = (await connection.execute(_TENANT, {"tenant": tenant_id})).one_or_none()
+    if row is None:
+        return None
+    return Tenant(id=row.tenant_id, version=row.version, position=row.position, created_at=row.created_at)
+
+
+async def artist(connection: AsyncConnection, tenant_id: UUID, artist_id: UUID) -> Artist | None:
+    """Read an artist."""
+    row = (await connection.execute(_ARTIST, {"tenant": tenant_id, "id": artist_id})).one_or_none()
+    return None if row is None else _artist(row)
+
+
+async def artists(
+    connection: AsyncConnection, tenant_id: UUID, *, after: tuple[str, UUID], status: str | None, limit: int
+) -> list[Artist]:
+    """Read up to ``limit`` artists past a (name, id), in that order; with ``status`` those of it only."""
+    asked = {"tenant": tenant_id, "after_name": after[0], "after_id": after[1], "status": status, "limit": limit}
+    return [_artist(row) for row in await connection.execute(_PAGE, asked)]
+
+
+async def all_artists(connection: AsyncConnection, tenant_id: UUID) -> list[Artist]:
+    """Read all artists of a tenant."""
+    return [_artist(row) for row in await connection.execute(_ALL_ARTISTS, {"tenant": tenant_id})]
+
+
+async def remove(connection: AsyncConnection, tenant_id: UUID) -> None:
+    """Remove a tenant's projection, so that it can be made anew."""
+    await connection.execute(_REMOVE_ARTISTS, {"tenant": tenant_id})
+    await connection.execute(_REMOVE_TENANT, {"tenant": tenant_id})
