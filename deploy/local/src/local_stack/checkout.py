@@ -1,12 +1,13 @@
 """Where things are in this checkout."""
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
 """The folder that holds the root pyproject.toml."""
 
-LOCAL = ROOT / ".local"
-"""What the local stack writes; git ignores it."""
+LOCAL = Path(os.environ.get("STACK_FOLDER") or ROOT / ".local").absolute()
+"""What a run of the local stack writes; git ignores it."""
 
 DATA = LOCAL / "data"
 """What survives a restart: databases, topics, keys."""
@@ -16,5 +17,5 @@ RUN = LOCAL / "run"
 
 LOGS = RUN / "logs"
 
-KAFKA_JARS = LOCAL / "kafka" / "libs"
+KAFKA_JARS = ROOT / ".local" / "kafka" / "libs"
 """Apache Kafka and what it needs, fetched by `deploy/local/setup`."""

@@ -16,6 +16,9 @@ WITH_DATABASE = ("booking", "tenancy")
 NAMESPACE = "6f1c2f0e-6a0f-5d0a-9a43-0c9d2a1f4b7e"
 """The namespace of tenant ids under the local issuer; a real issuer has another, so no id can ever be both."""
 
+FRONTEND = "http://localhost:3000"
+"""Where a frontend is developed; its pages may call the gateway and connect to notifications."""
+
 OWN_DATABASES: Mapping[str, str] = MappingProxyType({service: service for service in WITH_DATABASE})
 
 
@@ -33,11 +36,13 @@ def service_environment(
             "TENANCY_URL": tenancy_url,
             "COMMAND_ID_KEY": engines.credentials.command_id_key,
             "SEAL_KEYS": json.dumps({"local": engines.credentials.seal_key}),
+            "CORS_ORIGINS": json.dumps([FRONTEND]),
         },
         "notifications": {
             "REDIS_URL": engines.redis_url,
             "BOOKING_URL": booking_url,
             "TENANCY_URL": tenancy_url,
+            "CORS_ORIGINS": json.dumps([FRONTEND]),
         },
     }
     for service in WITH_DATABASE:
