@@ -101,7 +101,7 @@ CommandData = (
 
 @dataclass(frozen=True, kw_only=True)
 class CommandType:
-    """A kind of command: its name on Kafka, the service that decides it, its data, and what its author must be allowed."""
+    """A kind of command: its name on Kafka, who decides it, its data, and what its author must be allowed."""
 
     name: str
     service: str

@@ -67,6 +67,14 @@ def read_headers(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         raise UnreadableError(message) from None
 
 
+def _read_tenant(attributes: dict[str, str], key: bytes | None) -> UUID:
+    tenant_id = UUID(attributes["ce_tenantid"])
+    if key != tenant_key(tenant_id):
+        message = "the key is not the tenant of the header ce_tenantid"
+        raise UnreadableError(message)
+    return tenant_id
+
+
 def command_record(command: Command, topic: str, now: datetime) -> "KafkaRecord":
     """Write a command as a record."""
     attributes = {
@@ -97,10 +105,7 @@ def read_command(key: bytes | None, value: bytes | None, headers: Iterable[tuple
     attributes = read_headers(headers)
     try:
         kind = commands.BY_NAME[attributes["ce_type"]]
-        tenant_id = UUID(attributes["ce_tenantid"])
-        if key != tenant_key(tenant_id):
-            message = "the key is not the tenant of the header ce_tenantid"
-            raise UnreadableError(message)
+        tenant_id = _read_tenant(attributes, key)
         partition = attributes.get("ce_replypartition")
         return Command(
             id=UUID(attributes["ce_id"]),
@@ -175,11 +180,8 @@ def read_event(key: bytes | None, value: bytes | None, headers: Iterable[tuple[s
     attributes = read_headers(headers)
     try:
         kind = events.BY_KAFKA.get(attributes["ce_type"])
-        tenant_id = UUID(attributes["ce_tenantid"])
+        tenant_id = _read_tenant(attributes, key)
         position = int(attributes["ce_position"])
-        if key != tenant_key(tenant_id):
-            message = "the key is not the tenant of the header ce_tenantid"
-            raise UnreadableError(message)
         if kind is None:
             return None
         events.Event.model_validate_json(value or b"")
@@ -198,7 +200,9 @@ def read_event(key: bytes | None, value: bytes | None, headers: Iterable[tuple[s
     return ReceivedEvent(tenant_id=tenant_id, type=kind, position=position, event=event)
 
 
-def reply_record(reply: Reply, tenant_id: UUID, partition: int, source: str, topic: str, now: datetime) -> "KafkaRecord":
+def reply_record(
+    reply: Reply, *, tenant_id: UUID, partition: int, source: str, topic: str, now: datetime
+) -> "KafkaRecord":
     """Write a reply as a record for the partition of the gateway that waits."""
     attributes = {
         "id": str(reply.command_id),

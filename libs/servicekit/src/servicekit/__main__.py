@@ -5,7 +5,6 @@ import asyncio
 import sys
 
 from production_contracts.topics import PARTITIONS_LOCAL
-
 from servicekit.topics import TopicsDifferError, create_topics
 
 
@@ -18,11 +17,12 @@ def main() -> int:
     topics.add_argument("--replication", type=int, default=1, help="copies of each partition (default: %(default)s)")
     asked = parser.parse_args()
     try:
-        made = asyncio.run(
-            create_topics(asked.bootstrap, partitions=asked.partitions, replication=asked.replication)
-        )
-    except (TopicsDifferError, TimeoutError) as error:
-        print(f"topics: {error or f'Kafka did not answer at {asked.bootstrap}'}", file=sys.stderr)
+        made = asyncio.run(create_topics(asked.bootstrap, partitions=asked.partitions, replication=asked.replication))
+    except TopicsDifferError as error:
+        print(f"topics: {error}", file=sys.stderr)
+        return 1
+    except TimeoutError:
+        print(f"topics: Kafka did not answer at {asked.bootstrap}: is it running?", file=sys.stderr)
         return 1
     print(f"topics: {len(made)} created" if made else "topics: all there")
     return 0

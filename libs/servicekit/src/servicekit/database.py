@@ -33,7 +33,9 @@ def is_transient(error: BaseException) -> bool:
         cause = error.orig.__cause__ if error.orig is not None else None
         code = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None)
         if code is None:
-            return isinstance(cause, TimeoutError | OSError | ConnectionError) or "connection" in str(error.orig).lower()
+            return (
+                isinstance(cause, TimeoutError | OSError | ConnectionError) or "connection" in str(error.orig).lower()
+            )
         return code[:2] in _TRANSIENT_CLASSES or code in _TRANSIENT_CODES
     return False
 

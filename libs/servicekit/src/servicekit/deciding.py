@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from production_contracts.commands import Command
 from production_contracts.events import Stream
 from production_contracts.outcomes import is_accepted
 from production_contracts.problems import ProblemType, problem_body
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Final
 
 import orjson
 import structlog
-from production_contracts import problems
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from production_contracts import problems
 from servicekit.problems import problem_response
 
 Check = Callable[[], bool | Awaitable[bool]]
@@ -27,14 +27,17 @@ class Health:
     def __init__(self, *, deadline_seconds: float = 2.0) -> None:
         """Begin without checks; each has ``deadline_seconds`` to answer."""
         self._checks: dict[str, Check] = {}
+        self._required: set[str] = set()
         self._deadline = deadline_seconds
 
-    def add(self, name: str, check: Check) -> None:
-        """Make readiness depend on a check."""
+    def add(self, name: str, check: Check, *, required: bool = True) -> None:
+        """Add a check. Readiness depends on it if it is ``required``; otherwise its failure is shown and no more."""
         self._checks[name] = check
+        if required:
+            self._required.add(name)
 
     async def failing(self) -> list[str]:
-        """Name the checks that fail now."""
+        """Name the checks that fail now, required or not."""
         outcomes = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
         return [name for name, passed in zip(self._checks, outcomes, strict=True) if not passed]
 
@@ -60,9 +63,11 @@ class Health:
         return Response(b'{"status":"ok"}', headers=_NO_STORE, media_type="application/json")
 
     async def _readyz(self, _request: Request) -> Response:
-        failing = await self.failing()
+        found = await self.failing()
+        failing = [name for name in found if name in self._required]
+        degraded = [name for name in found if name not in self._required]
         if failing:
             detail = "Not ready: " + ", ".join(failing) + "."
-            return problem_response(problems.UNAVAILABLE, detail, headers=_NO_STORE, failing=failing)
-        body = orjson.dumps({"status": "ready", "checks": list(self._checks)})
+            return problem_response(problems.UNAVAILABLE, detail, headers=_NO_STORE, failing=failing, degraded=degraded)
+        body = orjson.dumps({"status": "ready", "checks": list(self._checks), "degraded": degraded})
         return Response(body, headers=_NO_STORE, media_type="application/json")

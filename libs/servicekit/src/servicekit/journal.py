@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from production_contracts.times import format_timestamp
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from production_contracts.times import format_timestamp
 
 _LOCK = text("""
     select tenant_id, position from streams where tenant_id = any (cast(:tenants as uuid[]))
@@ -85,7 +86,8 @@ _UNPUBLISHED = text("""
     select tenant_id, published, position from streams where position > published order by tenant_id limit :limit
 """)
 _UNPUBLISHED_EVENTS = text(f"""
-    select q.tenant_id, e.* from unnest(cast(:tenants as uuid[]), cast(:published as bigint[])) as q (tenant_id, published)
+    select q.tenant_id, e.*
+    from unnest(cast(:tenants as uuid[]), cast(:published as bigint[])) as q (tenant_id, published)
     cross join lateral (
         select {_EVENT_COLUMNS} from events
         where events.tenant_id = q.tenant_id and position > q.published order by position limit :limit
@@ -159,7 +161,7 @@ class KnownOutcome:
 
 
 async def lock_streams(connection: AsyncConnection, tenants: Iterable[UUID]) -> dict[UUID, int]:
-    """Lock the tenants' streams, in order of tenant id, and tell their heads. The only lock, taken before any look-up."""
+    """Lock the tenants' streams, in order of tenant id, and tell their heads: the only lock, before any look-up."""
     wanted = sorted(tenants)
     while True:
         rows = await connection.execute(_LOCK, {"tenants": wanted})
@@ -269,7 +271,7 @@ async def events_after(
 
 
 async def events_of(
-    connection: AsyncConnection, stream: str, tenant_id: UUID, aggregate_id: UUID, after: int, limit: int
+    connection: AsyncConnection, stream: str, tenant_id: UUID, *, aggregate_id: UUID, after: int, limit: int
 ) -> list[dict[str, Any]]:
     """Read the events of one aggregate past a position, in order, as JSON objects of `events.Event`."""
     found = {"tenant": tenant_id, "aggregate": aggregate_id, "after": after, "limit": limit}

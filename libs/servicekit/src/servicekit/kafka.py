@@ -1,18 +1,18 @@
 """Kafka as we use it: producers that lose nothing, consumers that commit after the work, raw records in between.
 
-FastStream runs the consumers. Its parser and decoder are replaced, because its own fail a whole batch on one header that
-is not UTF-8, and offsets are committed here, after the handler returned: at least once. What a handler raises is taken
-for an outage: the consumer waits, goes back to the start of the batch and hands it over again.
+FastStream runs the consumers. Its parser and decoder are replaced, because its own fail a whole batch on one header
+that is not UTF-8, and offsets are committed here, after the handler returned: at least once. What a handler raises is
+taken for an outage: the consumer waits, goes back to the start of the batch and hands it over again.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 from aiokafka.structs import RecordMetadata
 from faststream import AckPolicy
@@ -20,13 +20,32 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka import TopicPartition as SubscribedPartition
 from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Histogram
-from production_contracts.envelope import KafkaRecord, cloud_headers
+
+from production_contracts.envelope import KafkaRecord
 from production_contracts.times import format_timestamp
 from production_contracts.topics import DEAD_LETTER_SUFFIX
-
 from servicekit.clock import now
 
-Record = ConsumerRecord[bytes | None, bytes | None]
+
+class Record(Protocol):
+    """A record as a consumer receives it (aiokafka's ``ConsumerRecord``); ``timestamp`` is in milliseconds."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - Kafka's own terms, here and below
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 
 REQUEST_TIMEOUT_MS = 10_000
@@ -40,7 +59,9 @@ _LONGEST_WAIT_S = 5.0
 BATCH_SIZE = Histogram(
     "consumer_batch_records", "Records in a batch", ["consumer"], buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
 )
-RETRIED_BATCHES = Counter("consumer_batches_retried_total", "Batches that were taken again after an outage", ["consumer"])
+RETRIED_BATCHES = Counter(
+    "consumer_batches_retried_total", "Batches that were taken again after an outage", ["consumer"]
+)
 DEAD_LETTERS = Counter("dead_letters_total", "Records put aside because they can't be handled", ["topic"])
 
 log = structlog.get_logger(__name__)
@@ -240,14 +261,14 @@ class _Consumption:
         return KafkaAckableMessage(body=b"", raw_message=records, headers={}, consumer=self.consumer)
 
     async def decode(self, message: KafkaAckableMessage) -> tuple[Record, ...]:
-        return message.raw_message  # type: ignore[no-any-return]
+        return message.raw_message
 
     async def take(self, records: tuple[Record, ...]) -> None:
         self.since = time.monotonic()
         try:
             BATCH_SIZE.labels(consumer=self.name).observe(len(records))
             await self._handle(records)
-        except Exception as error:  # noqa: BLE001 - whatever it is: nothing is lost, the batch comes again
+        except Exception as error:
             RETRIED_BATCHES.labels(consumer=self.name).inc()
             log.warning("batch_retried", consumer=self.name, error=repr(error), wait_s=self._wait, exc_info=error)
             with suppress(TimeoutError):
@@ -309,12 +330,10 @@ class Consumers:
     def batches(self, topics: Sequence[str], group: str, handle: Handle, *, max_records: int = 500) -> None:
         """Hand the records of topics to ``handle`` in batches, shared with the group, from the earliest on.
 
-        A batch is committed after ``handle`` returned; what it raises is an outage: after a wait, the batch comes again.
+        A batch is committed after ``handle`` returned; what it raises is an outage: after a wait the batch comes again.
         """
         consumption = _Consumption(group, handle, commits=True)
-        self._subscribe(
-            consumption, *topics, group_id=group, max_records=max_records, auto_offset_reset="earliest"
-        )
+        self._subscribe(consumption, *topics, group_id=group, max_records=max_records, auto_offset_reset="earliest")
 
     def assigned(
         self, topic: str, partitions: Sequence[int], handle: Handle, *, start: str, max_records: int = 500

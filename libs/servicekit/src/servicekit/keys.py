@@ -11,8 +11,8 @@ import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
-from production_contracts import problems
 
+from production_contracts import problems
 from servicekit.problems import ProblemError
 
 LARGEST_JWKS: Final = 1 << 20

@@ -13,14 +13,14 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, FastAPI, Header, Query, Request
-from production_contracts import problems
-from production_contracts.events import Stream
-from production_contracts.roles import Permission, may
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
+from production_contracts import problems
+from production_contracts.events import Stream
+from production_contracts.roles import Permission, may
 from servicekit import journal
 from servicekit.database import Database, is_transient
 from servicekit.problems import NOT_THERE, ProblemError
@@ -46,9 +46,7 @@ class Snapshot:
 
     def answer(self, body: Any) -> Response:  # noqa: ANN401 - whatever JSON the route answers
         """Write a body with the snapshot's position."""
-        return Response(
-            orjson.dumps(body), headers={"Position": str(self.position)}, media_type="application/json"
-        )
+        return Response(orjson.dumps(body), headers={"Position": str(self.position)}, media_type="application/json")
 
 
 class Owner:

@@ -7,11 +7,12 @@ from urllib.parse import quote
 import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from production_contracts import problems
-from production_contracts.problems import ProblemType, problem_body
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from production_contracts import problems
+from production_contracts.problems import ProblemType, problem_body
 
 _BY_STATUS: Final = {
     401: problems.UNAUTHENTICATED,

@@ -13,12 +13,12 @@ from uuid import UUID
 import structlog
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
-from production_contracts.envelope import KafkaRecord, event_record, tenant_key
-from production_contracts.events import Stream
-from production_contracts.topics import EVENTS_OF
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+from production_contracts.envelope import KafkaRecord, event_record, tenant_key
+from production_contracts.events import Stream
+from production_contracts.topics import EVENTS_OF
 from servicekit import journal
 from servicekit.database import Database
 from servicekit.kafka import KafkaUnavailableError, Producer

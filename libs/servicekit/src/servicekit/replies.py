@@ -9,13 +9,13 @@ from uuid import UUID
 import structlog
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
+from sqlalchemy.exc import SQLAlchemyError
+
 from production_contracts.commands import Command
 from production_contracts.envelope import KafkaRecord, reply_record
 from production_contracts.events import Stream
 from production_contracts.outcomes import Outcome, Reply
 from production_contracts.topics import GATEWAY_REPLIES
-from sqlalchemy.exc import SQLAlchemyError
-
 from servicekit.clock import now
 from servicekit.kafka import KafkaUnavailableError, Producer
 from servicekit.relay import Relay
@@ -90,11 +90,11 @@ class Replies:
         )
         return reply_record(
             reply,
-            one.command.tenant_id,
-            one.command.reply_partition or 0,
-            self._stream,
-            GATEWAY_REPLIES.name,
-            now(),
+            tenant_id=one.command.tenant_id,
+            partition=one.command.reply_partition or 0,
+            source=self._stream,
+            topic=GATEWAY_REPLIES.name,
+            now=now(),
         )
 
 

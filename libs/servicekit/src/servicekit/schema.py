@@ -8,9 +8,7 @@
 ``epoch``     names this history; a restore from backup gives it a new name.
 """
 
-TENANT_POLICY = (
-    "tenant_id = any ((select nullif(current_setting('app.tenant_ids', true), '')::uuid[])::uuid[])"
-)
+TENANT_POLICY = "tenant_id = any ((select nullif(current_setting('app.tenant_ids', true), '')::uuid[])::uuid[])"
 
 
 def tenant_table(table: str, service_role: str, privileges: str) -> list[str]:

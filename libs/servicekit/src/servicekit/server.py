@@ -7,10 +7,10 @@ import socket
 from typing import Any, Final
 
 import uvicorn
-from production_contracts import problems
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from production_contracts import problems
 from servicekit.problems import problem_response
 from servicekit.settings import ServiceSettings
 

@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from production_contracts.topics import PARTITIONS_LOCAL
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from production_contracts.topics import PARTITIONS_LOCAL
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 

@@ -13,10 +13,10 @@ from uuid import UUID, uuid5
 
 import aiohttp
 import jwt
-from production_contracts import problems
-from production_contracts.roles import Role
 from starlette.requests import HTTPConnection
 
+from production_contracts import problems
+from production_contracts.roles import Role
 from servicekit.keys import IssuerKeys
 from servicekit.problems import ProblemError
 from servicekit.settings import AuthSettings, IssuerSettings

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
 from production_contracts.topics import ALL_TOPICS
 
 DEADLINE_S = 60.0

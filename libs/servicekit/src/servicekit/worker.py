@@ -10,14 +10,14 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from production_contracts.commands import Command
-from production_contracts.envelope import UnreadableError, read_command
-from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_REUSED
-from production_contracts.roles import may
 from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
+from production_contracts.commands import Command
+from production_contracts.envelope import UnreadableError, read_command
+from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_REUSED
+from production_contracts.roles import may
 from servicekit import journal
 from servicekit.clock import now
 from servicekit.database import Database, is_transient

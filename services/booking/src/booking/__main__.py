@@ -2,11 +2,10 @@
 
 import sys
 
-from servicekit.command_line import run
-
 from booking.application.projection import BookingProjection
 from booking.bootstrap import make_app
 from booking.settings import Settings
+from servicekit.command_line import run
 
 if __name__ == "__main__":
     sys.exit(run("booking", Settings(), make_app, BookingProjection()))

@@ -1,13 +1,13 @@
 """How booking is put together: the only place that knows every class."""
 
 from fastapi import FastAPI
-from production_contracts.roles import Permission
-from servicekit.deciding_service import DecidingService
 
 from booking.adapters.roster import Roster
 from booking.application.decider import BookingDecider
 from booking.entrypoints.http import booking_routes
 from booking.settings import Settings
+from production_contracts.roles import Permission
+from servicekit.deciding_service import DecidingService
 
 
 def make_app(settings: Settings) -> FastAPI:

@@ -1,6 +1,7 @@
 """What booking can be told through its environment, as ``BOOKING_*``."""
 
 from pydantic import Field
+
 from servicekit.deciding_service import DecidingSettings
 from servicekit.settings import Port, settings_config
 

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from production_contracts.times import LONGEST
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.domain.booking import Booking, Slot, Status
+from production_contracts.times import LONGEST
 
 Key = tuple[UUID, UUID]
 """A tenant and the id of a booking or artist of it."""

@@ -14,13 +14,13 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
+from sqlalchemy import text
+
+from booking.adapters.bookings import Key, artist_states
 from production_contracts.envelope import ReceivedEvent, UnreadableError, read_event, tenant_key
 from production_contracts.topics import TENANCY_EVENTS
 from servicekit.database import Database
 from servicekit.kafka import Consumers, DeadLetters, Record
-from sqlalchemy import text
-
-from booking.adapters.bookings import Key, artist_states
 
 PATIENCE_S = 5.0
 MOST_REMEMBERED = 100_000
@@ -112,9 +112,7 @@ class Roster:
                         "versions": [data["version"] for data in latest.values()],
                     },
                 )
-            await connection.execute(
-                _PUT_OFFSETS, {"partitions": list(offsets), "offsets": list(offsets.values())}
-            )
+            await connection.execute(_PUT_OFFSETS, {"partitions": list(offsets), "offsets": list(offsets.values())})
 
     async def await_artists(self, artists: Collection[Key]) -> frozenset[Key]:
         """Wait, within a bound, until the roster holds artists or has passed everything that could name them.

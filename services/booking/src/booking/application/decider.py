@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from production_contracts.commands import Command, CreateBooking
-from production_contracts.events import Stream
-from servicekit.deciding import Ledger
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.adapters.bookings import Key
 from booking.adapters.roster import Roster
 from booking.application.ledger import BookingLedger
+from production_contracts.commands import Command, CreateBooking
+from production_contracts.events import Stream
+from servicekit.deciding import Ledger
 
 
 class BookingDecider:

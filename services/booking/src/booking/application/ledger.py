@@ -1,15 +1,12 @@
-"""A batch of booking commands, decided in memory under the locks of its tenants' streams, and saved as its net result."""
+"""A batch of booking commands, decided in memory under the locks of its streams, and saved as its net result."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from production_contracts import commands as asked
-from production_contracts import events, problems
-from production_contracts.commands import Command
-from servicekit.deciding import Decision, ForeignWriteError, NewEvent, refuse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.adapters import bookings
@@ -27,6 +24,10 @@ from booking.domain.booking import (
     Status,
 )
 from booking.domain.calendar import HORIZON, Calendar, ConflictError, next_free
+from production_contracts import commands as asked
+from production_contracts import events, problems
+from production_contracts.commands import Command
+from servicekit.deciding import Decision, ForeignWriteError, NewEvent, refuse
 
 MOST_CONFLICTS_TOLD = 100
 MOST_NEIGHBOURS = 5_000
@@ -97,9 +98,7 @@ class BookingLedger:
         for (tenant, _), booking in self._current.items():
             taken[tenant, booking.artist_id][booking.id] = booking
         for tenant, artist, slot, besides, body in self._to_explain:
-            slots = sorted(
-                b.slot for b in taken[tenant, artist].values() if b.status.occupies and b.id != besides
-            )
+            slots = sorted(b.slot for b in taken[tenant, artist].values() if b.status.occupies and b.id != besides)
             if len(slots) >= MOST_NEIGHBOURS:
                 slots.append(Slot(slots[-1].end, datetime.max.replace(tzinfo=slot.end.tzinfo)))
             body["next_free"] = [slot_json(free) for free in next_free(slot, slots)]
@@ -166,7 +165,7 @@ class BookingLedger:
         assert isinstance(data, asked.CancelBooking)  # noqa: S101 - the table of __init__ says so
         key, booking = self._found(command)
         beside = {} if data.reason is None else {"reason": data.reason}
-        return self._happened(key, booking.cancel(stamp), events.BOOKING_CANCELLED, **beside)
+        return self._happened(key, booking.cancel(stamp), events.BOOKING_CANCELLED, beside)
 
     def _reschedule(self, command: Command, stamp: Stamp) -> Decision:
         data = command.body.data
@@ -176,7 +175,7 @@ class BookingLedger:
         moved = booking.reschedule(stamp, slot)
         if moved is not None:
             self._calendars[key[0], booking.artist_id].hold_free(slot, besides=booking.id)
-        return self._happened(key, moved, events.BOOKING_RESCHEDULED, previous=slot_json(booking.slot))
+        return self._happened(key, moved, events.BOOKING_RESCHEDULED, {"previous": slot_json(booking.slot)})
 
     def _amend(self, command: Command, stamp: Stamp) -> Decision:
         data = command.body.data
@@ -201,10 +200,11 @@ class BookingLedger:
         key: Key,
         after: Booking | None,
         event: events.EventType,
+        beside: Mapping[str, Any] = MappingProxyType({}),
         *,
         status: int = 200,
-        **beside: Any,  # noqa: ANN401 - what stands beside the booking in the event's data
     ) -> Decision:
+        """Decide that something happened, or is so already; ``beside`` joins the booking in the event's data."""
         if after is None:
             return Decision(status=status, body=booking_json(self._current[key]))
         self._current[key] = after

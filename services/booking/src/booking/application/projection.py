@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from production_contracts.bookings import SealedBooking
-from servicekit.jobs import Rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.adapters import bookings
 from booking.application.representation import booking_json, booking_of
+from production_contracts.bookings import SealedBooking
+from servicekit.jobs import Rows
 
 
 class OverlappingEventsError(Exception):

@@ -3,10 +3,9 @@
 from typing import Any
 from uuid import UUID
 
+from booking.domain.booking import Booking, Slot, Status
 from production_contracts.bookings import SealedBooking
 from production_contracts.times import format_timestamp
-
-from booking.domain.booking import Booking, Slot, Status
 
 
 def slot_json(slot: Slot) -> dict[str, str]:

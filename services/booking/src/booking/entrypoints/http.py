@@ -8,11 +8,6 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from production_contracts import problems
-from production_contracts.times import Timestamp, check_range, format_timestamp, parse_timestamp
-from servicekit import journal
-from servicekit.owner_api import After, EventLimit, MinPosition, Owner
-from servicekit.problems import NOT_THERE, ProblemError, invalid_request
 from starlette.responses import Response
 
 from booking.adapters import bookings
@@ -21,6 +16,11 @@ from booking.adapters.roster import Roster
 from booking.application.representation import booking_json, conflict_json, slot_json
 from booking.domain.booking import Booking, Slot
 from booking.domain.calendar import free_within
+from production_contracts import problems
+from production_contracts.times import Timestamp, check_range, format_timestamp, parse_timestamp
+from servicekit import journal
+from servicekit.owner_api import After, EventLimit, MinPosition, Owner
+from servicekit.problems import NOT_THERE, ProblemError, invalid_request
 
 LARGEST_PAGE = 200
 MOST_BUSY = 5_000
@@ -60,7 +60,7 @@ def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/bookings")
-    async def list_bookings(  # noqa: PLR0913 - one argument a query parameter
+    async def list_bookings(  # noqa: PLR0917 - one argument a query parameter
         request: Request,
         artist_id: UUID | None = None,
         since: From = None,
@@ -95,7 +95,9 @@ def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
             tenant, connection = snapshot.tenant_id, snapshot.connection
             if await bookings.get(connection, tenant, booking_id) is None:
                 raise ProblemError(problems.NOT_FOUND, NOT_THERE)
-            found = await journal.events_of(connection, owner.stream, tenant, booking_id, after, limit)
+            found = await journal.events_of(
+                connection, owner.stream, tenant, aggregate_id=booking_id, after=after, limit=limit
+            )
             position = found[-1]["position"] if found else min(after, snapshot.position)
             return snapshot.answer({"items": found, "position": position})
 
