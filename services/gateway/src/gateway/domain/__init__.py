@@ -1,0 +1,1 @@
+"""The domain: ids, fingerprints, preconditions and preferences; the standard library only."""

@@ -1,0 +1,1 @@
+"""Entrypoints: what can come in over HTTP."""

@@ -1,0 +1,17 @@
+"""``python -m gateway`` serves the gateway."""
+
+from gateway.bootstrap import build
+from gateway.settings import Settings
+from servicekit import logs
+from servicekit.server import serve
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = Settings()
+    logs.configure(settings, "gateway")
+    serve(build(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

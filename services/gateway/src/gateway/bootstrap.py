@@ -1,0 +1,186 @@
+"""How the gateway is put together: the only place that knows every class."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final, Protocol
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from gateway.adapters.commands import KafkaCommands
+from gateway.adapters.limits import RateLimits, redis_counts
+from gateway.adapters.owners import HttpOwners
+from gateway.adapters.replies import KafkaReplies, partition_of
+from gateway.adapters.vault import AesVault
+from gateway.application.desk import Desk
+from gateway.application.notes import Notes
+from gateway.application.ports import CommandLine, Limits, Owners, ReplyLine, Vault
+from gateway.application.reader import OwnerProblemError, Reader
+from gateway.domain.command_ids import CommandIds
+from gateway.domain.fingerprints import Fingerprints
+from gateway.entrypoints import answers
+from gateway.entrypoints.admission import Admission
+from gateway.entrypoints.artists import Artists
+from gateway.entrypoints.bookings import Bookings
+from gateway.entrypoints.changes import Changes, Waits
+from gateway.entrypoints.front import Front
+from gateway.entrypoints.openapi.document import openapi
+from gateway.entrypoints.records import Records
+from gateway.entrypoints.routes import routes
+from gateway.settings import Settings
+from servicekit import metrics, problems
+from servicekit.health import Health
+from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.tokens import TokenVerifier
+
+EXPOSED: Final = (
+    "ETag",
+    "Location",
+    "Position",
+    "Retry-After",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+)
+ALLOWED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Min-Position",
+    "Prefer",
+)
+METHODS: Final = ("GET", "HEAD", "POST", "PATCH")
+
+
+class Part(Protocol):
+    """Something that is started before the first request and stopped after the last; neither waits for an outage."""
+
+    async def start(self) -> None:
+        """Start."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the app is made of; a test states its own."""
+
+    verifier: TokenVerifier
+    limits: Limits
+    commands: CommandLine
+    replies: ReplyLine
+    owners: Owners
+    vault: Vault
+    health: Health = field(default_factory=Health)
+    started: Sequence[Part] = ()
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Give the document that our table of operations makes, instead of one guessed from signatures."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi(self.version)
+        return self.openapi_schema
+
+
+def build(settings: Settings) -> FastAPI:
+    """Build the gateway that the settings describe; nothing is connected before its lifespan begins."""
+    name = f"gateway-{settings.instance}"
+    producer = Producer(settings.kafka_bootstrap, name)
+    consumers = Consumers(settings.kafka_bootstrap, name, settings.kafka_partitions)
+    replies = KafkaReplies(
+        consumers,
+        DeadLetters(producer),
+        partition_of(settings.instance, settings.kafka_partitions),
+        capacity=settings.waiting_commands,
+    )
+    owners = HttpOwners(
+        {"booking": settings.booking_url, "tenancy": settings.tenancy_url},
+        timeout_seconds=settings.owner_timeout_seconds,
+        connections=settings.owner_connections,
+    )
+    verifier = TokenVerifier.of(settings)
+    counts = redis_counts(settings.redis_url, timeout_seconds=settings.rate_limit_timeout_seconds)
+    health = Health()
+    health.add("kafka", lambda: producer.ready)
+    health.add("replies", lambda: replies.attached and not consumers.complaints())
+    health.add("redis", counts.check, required=False)
+    for service in ("booking", "tenancy"):
+        health.add(service, partial(owners.answers, service), required=False)
+    parts = Parts(
+        verifier=verifier,
+        limits=RateLimits(
+            counts,
+            user=settings.rate_limit_user,
+            tenant=settings.rate_limit_tenant,
+            timeout_seconds=settings.rate_limit_timeout_seconds,
+        ),
+        commands=KafkaCommands(producer),
+        replies=replies,
+        owners=owners,
+        vault=AesVault(settings.seal_keys),
+        health=health,
+        started=(verifier, owners, producer, consumers, replies),
+    )
+    return assemble(settings, parts)
+
+
+def assemble(settings: Settings, parts: Parts) -> FastAPI:
+    """Assemble the app from its parts."""
+    app = _App(
+        title="Production Tool",
+        version=version("production-gateway"),
+        lifespan=lambda _app: _running(parts.started),
+        redirect_slashes=False,
+        redoc_url=None,
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=METHODS,
+                allow_headers=ALLOWED,
+                expose_headers=EXPOSED,
+            ),
+            Middleware(metrics.RequestMetrics),
+            Middleware(Front),
+        ],
+    )
+    problems.install(app)
+    app.add_exception_handler(OwnerProblemError, answers.owner_problem)
+    ids = CommandIds(settings.command_id_key)
+    notes = Notes(parts.vault)
+    admission = Admission(parts.verifier, parts.limits)
+    reader = Reader(parts.owners, notes, ids)
+    changes = Changes(
+        Desk(parts.commands, parts.replies, ids),
+        notes,
+        Fingerprints(settings.command_id_key),
+        Waits(default=settings.wait_seconds, longest=settings.wait_seconds_longest),
+    )
+    app.router.routes.extend(
+        routes(
+            Bookings(admission, changes, reader, notes),
+            Artists(admission, changes, reader),
+            Records(admission, reader),
+        )
+    )
+    app.router.routes.extend([*parts.health.routes, metrics.route()])
+    return app
+
+
+@asynccontextmanager
+async def _running(parts: Sequence[Part]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for part in parts:
+            stack.push_async_callback(part.stop)
+            await part.start()
+        yield

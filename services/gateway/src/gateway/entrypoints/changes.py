@@ -1,0 +1,81 @@
+"""Changes: how a write goes from a checked request to the answer, the same for all of them."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.application.desk import Desk, Order
+from gateway.application.notes import Notes
+from gateway.domain.fingerprints import Fingerprints
+from gateway.domain.preferences import patience
+from gateway.entrypoints import answers, conditions
+from production_contracts.commands import Idempotency
+from production_contracts.outcomes import is_accepted
+from production_contracts.records import Record
+from production_contracts.records import Request as Asked
+from servicekit.tokens import Principal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waits:
+    """How long a write waits for its outcome, in seconds: unless told otherwise, and at most."""
+
+    default: float
+    longest: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A write whose caller may make it and whose body is as the contract asks.
+
+    ``asked`` is the body as it was sent, for the fingerprint; ``data`` what is commanded.
+    """
+
+    principal: Principal
+    aggregate_id: UUID
+    asked: Asked
+    data: Record
+    creates: bool = False
+
+
+class Changes:
+    """Carries out changes."""
+
+    def __init__(self, desk: Desk, notes: Notes, fingerprints: Fingerprints, waits: Waits) -> None:
+        """Place orders at ``desk``."""
+        self._desk = desk
+        self._notes = notes
+        self._fingerprints = fingerprints
+        self._waits = waits
+
+    async def carry_out(self, request: Request, change: Change, collection: str) -> Response:
+        """Carry out a change to something that stands in ``collection``, and answer.
+
+        Raises:
+            ProblemError: `invalid-request`: a header is wrong; `unavailable`, as `Desk.take`.
+        """
+        key = conditions.idempotency_key(request)
+        stated, versions = (None, None) if change.creates else conditions.if_match(request)
+        wanted = patience(request.headers.getlist("prefer"), default=self._waits.default, longest=self._waits.longest)
+        order = Order(
+            principal=change.principal,
+            aggregate_id=change.aggregate_id,
+            data=change.data,
+            patience=wanted,
+            expected_versions=versions,
+            idempotency=None if key is None else self._idempotency(request, change.asked, key, stated),
+        )
+        taken = await self._desk.take(order)
+        if taken.reply is None:
+            return answers.pending(taken, wanted.applied)
+        if is_accepted(taken.reply.outcome.status):
+            self._notes.open_booking(change.principal.tenant_id, taken.reply.outcome.body)
+        return answers.outcome(taken.reply, collection, wanted.applied)
+
+    def _idempotency(self, request: Request, asked: Asked, key: str, if_match: str | None) -> Idempotency:
+        body = asked.model_dump(mode="json", exclude_unset=True)
+        return Idempotency(
+            key=key, fingerprint=self._fingerprints.take(request.method, request.scope["path"], body, if_match)
+        )

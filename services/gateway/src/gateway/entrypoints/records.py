@@ -1,0 +1,42 @@
+"""What is on record: events of a stream, what became of a command, the tenant itself."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.application.reader import Reader
+from gateway.entrypoints import answers, queries
+from gateway.entrypoints.admission import Admission
+from production_contracts.roles import Permission
+
+READ_STREAM: Final = {"booking": Permission.BOOKINGS_READ, "tenancy": Permission.ROSTER_READ}
+
+
+class Records:
+    """The operations on what is on record; every role may read it."""
+
+    def __init__(self, admission: Admission, reader: Reader) -> None:
+        """Let in and read through these."""
+        self._admission = admission
+        self._reader = reader
+
+    async def events(self, request: Request) -> Response:
+        """``GET /v1/events``."""
+        stated = request.query_params.get("stream", "")
+        principal = await self._admission.admit(request, READ_STREAM.get(stated, Permission.BOOKINGS_READ))
+        query = queries.read(request, queries.EventQuery)
+        inquiry = queries.inquiry(request, "/v1/events", query)
+        return answers.content(request, await self._reader.events(principal, query.stream, inquiry))
+
+    async def command(self, request: Request) -> Response:
+        """``GET /v1/commands/{id}``."""
+        principal = await self._admission.admit(request, Permission.BOOKINGS_READ)
+        queries.read(request, queries.NoQuery)
+        return answers.document(request, await self._reader.command(principal, request.path_params["id"]))
+
+    async def tenant(self, request: Request) -> Response:
+        """``GET /v1/tenant``."""
+        principal = await self._admission.admit(request, Permission.ROSTER_READ)
+        inquiry = queries.inquiry(request, "/v1/tenant", queries.read(request, queries.NoQuery))
+        return answers.content(request, await self._reader.pass_on(principal, "tenancy", inquiry))

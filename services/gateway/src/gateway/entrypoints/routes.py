@@ -1,0 +1,42 @@
+"""Which operation answers at which address."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.entrypoints.artists import Artists
+from gateway.entrypoints.bookings import Bookings
+from gateway.entrypoints.records import Records
+
+Operate = Callable[[Request], Awaitable[Response]]
+
+
+def routes(bookings: Bookings, artists: Artists, records: Records) -> list[Route]:
+    """List the routes: one per address, so that ``Allow`` names every method that it knows."""
+    return [
+        _route("/v1/bookings", POST=bookings.create, GET=bookings.find),
+        _route("/v1/bookings/{id}", GET=bookings.show, PATCH=bookings.amend),
+        _route("/v1/bookings/{id}/confirm", POST=bookings.confirm),
+        _route("/v1/bookings/{id}/cancel", POST=bookings.cancel),
+        _route("/v1/bookings/{id}/reschedule", POST=bookings.reschedule),
+        _route("/v1/bookings/{id}/events", GET=bookings.history),
+        _route("/v1/artists", POST=artists.create, GET=artists.find),
+        _route("/v1/artists/{id}", GET=artists.show, PATCH=artists.amend),
+        _route("/v1/artists/{id}/archive", POST=artists.archive),
+        _route("/v1/artists/{id}/availability", GET=bookings.availability),
+        _route("/v1/events", GET=records.events),
+        _route("/v1/commands/{id}", GET=records.command),
+        _route("/v1/tenant", GET=records.tenant),
+    ]
+
+
+def _route(path: str, **operations: Operate) -> Route:
+    if "GET" in operations:
+        operations["HEAD"] = operations["GET"]
+
+    async def operate(request: Request) -> Response:
+        return await operations[request.method](request)
+
+    return Route(path, operate, methods=list(operations), include_in_schema=False)

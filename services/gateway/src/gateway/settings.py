@@ -1,0 +1,72 @@
+"""What the gateway can be told through its environment (``GATEWAY_*``)."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from limits import parse
+from pydantic import BeforeValidator, Field
+
+from servicekit.settings import (
+    AuthSettings,
+    KafkaSettings,
+    Port,
+    RedisSettings,
+    ServiceSettings,
+    settings_config,
+)
+
+KEY_BYTES = 32
+
+
+def _read_key(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        key = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        message = f"a key is {KEY_BYTES} random bytes in base64, such as `openssl rand -base64 {KEY_BYTES}` prints"
+        raise ValueError(message)
+    return key
+
+
+def _check_rate(value: str) -> str:
+    parse(value)
+    return value
+
+
+Key = Annotated[bytes, BeforeValidator(_read_key)]
+Rate = Annotated[str, BeforeValidator(_check_rate)]
+
+
+class Settings(ServiceSettings, KafkaSettings, RedisSettings, AuthSettings):
+    """The gateway's settings; the keys have no default on purpose."""
+
+    model_config = settings_config("GATEWAY_")
+
+    http_port: Port = Field(default=8000, description="Port to listen on; 0 takes a free one")
+    booking_url: str = Field(description="Where the booking service answers reads")
+    tenancy_url: str = Field(description="Where the tenancy service answers reads")
+    owner_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="Deadline of a read passed on")
+    owner_connections: int = Field(default=128, ge=1, description="Connections kept to each owning service at most")
+    command_id_key: Key = Field(
+        repr=False, description="32 bytes in base64: proves that a command id is ours, and keys request fingerprints"
+    )
+    seal_keys: dict[str, Key] = Field(
+        repr=False,
+        min_length=1,
+        description='JSON object {"<kid>": "<32 bytes in base64>"}: the first seals notes, every one opens them',
+    )
+    wait_seconds: float = Field(default=10.0, gt=0, le=30, description="How long a write waits for its outcome")
+    wait_seconds_longest: float = Field(default=30.0, gt=0, le=45, description="Most that `Prefer: wait=N` may ask for")
+    waiting_commands: int = Field(default=4096, ge=1, description="Writes that wait at once at most; beyond it: 503")
+    rate_limit_user: Rate = Field(default="2000/second", description="Requests of one user, such as `2000/second`")
+    rate_limit_tenant: Rate = Field(default="5000/second", description="Requests of one tenant")
+    rate_limit_timeout_seconds: float = Field(
+        default=0.1, gt=0, le=5, description="How long Redis may take before this replica counts by itself"
+    )
+    cors_origins: list[str] = Field(
+        default=[], description='JSON list of origins that browsers may call from, or ["*"]'
+    )
