@@ -21,6 +21,9 @@ class Part(ABC):
     name: str
     log: Path
     port: int
+    complaint: str = ""
+    """What it said when it last did not answer as it should."""
+
     _child: Child | None = None
 
     @property
@@ -124,9 +127,10 @@ def wait_until_ready(
                     remedy="see what the log says; when it is mended, start again",
                 )
         if waiting and time.monotonic() > deadline:
+            complaint = waiting[0].complaint
             raise StackFailure(
                 part=waiting[0].name,
-                problem=f"it is not ready after {seconds:.0f} s",
+                problem=f"it is not ready after {seconds:.0f} s" + (complaint and f" ({complaint})"),
                 log=waiting[0].log,
                 remedy="see what the log says; on a busy machine, try again",
             )

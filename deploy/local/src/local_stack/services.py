@@ -16,6 +16,8 @@ from local_stack.part import Part, wait_until_ready
 from local_stack.port import HOST, Ports
 from local_stack.process import Child
 
+LONGEST_ANSWER = 2000
+
 
 class Instance(Part):
     """One process that serves HTTP and says at `/readyz` whether it is ready."""
@@ -41,7 +43,8 @@ class Instance(Part):
 
     def answers(self) -> bool:
         """Tell whether the process runs and calls itself ready."""
-        return self.alive and is_ready(self.port)
+        ready, self.complaint = readiness(self.port)
+        return self.alive and ready
 
 
 class Services:
@@ -109,13 +112,15 @@ class Services:
         self.stop()
 
 
-def is_ready(port: int) -> bool:
-    """Ask `/readyz`."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+def readiness(port: int) -> tuple[bool, str]:
+    """Ask `/readyz`: whether it says yes, and what it says."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        response = connection.getresponse()
+        answer = response.read(LONGEST_ANSWER).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return False, f"/readyz: {error}"
     finally:
         connection.close()
+    return response.status == HTTPStatus.OK, f"/readyz: {response.status} {answer}"
