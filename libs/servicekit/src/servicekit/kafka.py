@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import RecordMetadata
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -320,6 +320,7 @@ class Consumers:
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             graceful_timeout=30.0,
             apply_types=False,
+            serializer=None,  # or pydantic is asked to validate records, and refuses to build a model of them
             logger=None,
         )
         self._partitions = partitions
@@ -376,8 +377,8 @@ class Consumers:
             try:
                 await self.broker.start()
                 self._started = True
-            except (KafkaError, KafkaConnectionError, OSError) as error:
-                log.warning("kafka_unavailable", error=str(error), retry_in_s=wait)
+            except Exception as error:  # noqa: BLE001 - an end of this task that nobody sees would be worse
+                log.warning("consumers_not_connected", error=repr(error), retry_in_s=wait)
                 await self.broker.stop()
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT_S)

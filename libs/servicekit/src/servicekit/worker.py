@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Histogram
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
@@ -82,8 +83,8 @@ class CommandWorker:
             await self._decider.prepare(commands)
             settled = await self._decide_together(commands)
         except Exception as error:
-            if is_transient(error) or isinstance(error, KafkaUnavailableError):
-                raise
+            if is_transient(error) or isinstance(error, KafkaUnavailableError | ProgrammingError):
+                raise  # a ProgrammingError is a table or a right that is missing: no command can help it
             if len(taken) == 1:
                 log.exception("command_failed", command_id=str(commands[0].id), tenant_id=str(commands[0].tenant_id))
                 await self._dead_letters.put(taken[0][0], f"{type(error).__name__}: {error}")
