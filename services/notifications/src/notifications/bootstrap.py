@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 import socketio
-import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from notifications import background
 from notifications.adapters.channel import RedisChannel
 from notifications.adapters.owners import HttpOwners
 from notifications.adapters.recent import RedisRecent, connect
@@ -25,8 +25,6 @@ from servicekit import metrics, problems
 from servicekit.health import Health
 from servicekit.kafka import Consumers, DeadLetters, Producer
 from servicekit.tokens import TokenVerifier
-
-log = structlog.get_logger(__name__)
 
 
 class Notifications:
@@ -64,6 +62,7 @@ class Notifications:
         self._consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
         records = EventRecords(self._recent, DeadLetters(self._producer))
         self._consumers.batches(TOPICS, GROUP, records.handle)
+        self._tasks: list[asyncio.Task[None]] = []
         self.app: ASGIApp = socketio.ASGIApp(self._server, other_asgi_app=self._make_http())
 
     def _make_http(self) -> FastAPI:
@@ -72,6 +71,7 @@ class Notifications:
         health.add("kafka-consumers", lambda: not self._consumers.complaints())
         health.add("redis", self._recent.ping)
         health.add("redis-channel", lambda: self._channel.connected)
+        health.add("background", lambda: not any(task.done() for task in self._tasks))
         http = FastAPI(
             title="Notifications",
             openapi_url=None,
@@ -92,9 +92,8 @@ class Notifications:
             await self._verifier.start()
             running.push_async_callback(self._verifier.stop)
             for name, forever in (("channel", self._channel.run()), ("watch", self._hubs.watch())):
-                task = asyncio.create_task(forever, name=name)
-                task.add_done_callback(_report)
-                running.push_async_callback(_end, task)
+                self._tasks.append(background.begin(name, forever))
+                running.push_async_callback(background.end, self._tasks[-1])
             await self._producer.start()
             running.push_async_callback(self._producer.stop)
             await self._consumers.start()
@@ -112,14 +111,3 @@ class Notifications:
 
     def _heard(self, tenant_id: UUID) -> None:
         self._hubs.heard(tenant_id)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("task_died", task=task.get_name(), exc_info=task.exception())

@@ -11,7 +11,7 @@ HEADS = {"booking": Head(position=40, epoch="b1"), "tenancy": Head(position=7, e
 
 @given(after=st.none() | positions, head=positions, foreign=st.booleans(), furthest=positions)
 def test_a_start_is_where_the_client_was_or_the_head(
-    after: int | None, head: int, foreign: bool, furthest: int
+    *, after: int | None, head: int, foreign: bool, furthest: int
 ) -> None:
     found = start(after, head, foreign=foreign, furthest=furthest)
     assert found.position <= head

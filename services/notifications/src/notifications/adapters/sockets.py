@@ -73,7 +73,8 @@ class SocketEmitter:
         if socket is None:
             return False
         try:
-            await asyncio.wait_for(socket.queue.join(), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                await socket.queue.join()
         except TimeoutError:
             SLOW.inc()
             return False

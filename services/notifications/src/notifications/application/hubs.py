@@ -126,7 +126,8 @@ class Hubs:
         next_round = loop.time() + period
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), max(0.0, next_round - loop.time()))
+                async with asyncio.timeout_at(next_round):
+                    await self._wake.wait()
                 self._wake.clear()
                 due, self._due = self._due, set()
                 hubs = [self._hubs[tenant_id] for tenant_id in due if tenant_id in self._hubs]

@@ -24,16 +24,14 @@ def live_event(stream: str, position: int) -> LiveEvent:
 
 
 class MemoryRecent:
-    """`Recent` and `Channel` in one: what is published is told at once to whoever listens."""
+    """`Recent` in memory; what is published is told at once to the channels that listen."""
 
     def __init__(self) -> None:
         """Begin empty."""
         self.streams: defaultdict[tuple[UUID, str], dict[int, LiveEvent]] = defaultdict(dict)
-        self.listening: set[UUID] = set()
+        self.channels: list[MemoryChannel] = []
         self.down = False
         self.deaf = False
-        self.receive: Callable[[UUID, Sequence[LiveEvent]], None] = lambda _tenant, _events: None
-        self.heard: Callable[[UUID], None] = lambda _tenant: None
 
     async def publish(self, batch: Batch) -> None:
         """Keep and tell what is past the last event kept."""
@@ -45,8 +43,9 @@ class MemoryRecent:
                 if event.position > max(kept, default=0):
                     kept[event.position] = event
                     fresh.append(event)
-            if fresh and tenant_id in self.listening and not self.deaf:
-                self.receive(tenant_id, fresh)
+            for channel in self.channels:
+                if fresh and tenant_id in channel.tenants and not self.deaf:
+                    channel.receive(tenant_id, fresh)
 
     async def after(self, tenant_id: UUID, stream: str, position: int) -> list[LiveEvent]:
         """Read a page, holes and all."""
@@ -58,23 +57,36 @@ class MemoryRecent:
         self._check()
         return [max(self.streams[key], default=0) for key in streams]
 
-    def flush(self) -> None:
-        """Lose everything that is kept."""
-        self.streams.clear()
-
-    def listen(self, tenant_id: UUID) -> None:
-        """Hear a tenant from now on."""
-        self.listening.add(tenant_id)
-        self.heard(tenant_id)
-
-    def forget(self, tenant_id: UUID) -> None:
-        """Hear a tenant no more."""
-        self.listening.discard(tenant_id)
-
     def _check(self) -> None:
         if self.down:
             message = "switched off"
             raise RecentUnavailableError(message)
+
+
+class MemoryChannel:
+    """`Channel` of a `MemoryRecent`."""
+
+    def __init__(
+        self,
+        recent: MemoryRecent,
+        *,
+        receive: Callable[[UUID, Sequence[LiveEvent]], None],
+        heard: Callable[[UUID], None],
+    ) -> None:
+        """Hear nobody yet."""
+        self.tenants: set[UUID] = set()
+        self.receive = receive
+        self._heard = heard
+        recent.channels.append(self)
+
+    def listen(self, tenant_id: UUID) -> None:
+        """Hear a tenant from now on."""
+        self.tenants.add(tenant_id)
+        self._heard(tenant_id)
+
+    def forget(self, tenant_id: UUID) -> None:
+        """Hear a tenant no more."""
+        self.tenants.discard(tenant_id)
 
 
 class MemoryOwners:
