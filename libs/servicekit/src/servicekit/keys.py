@@ -48,6 +48,7 @@ class IssuerKeys:
         self._keys: dict[str, RSAPublicKey] | None = None
         self._fetched_at = float("-inf")
         self._failed_at = float("-inf")
+        self._is_away = False
         self._missed_at = float("-inf")
 
     async def find(self, key_id: str) -> RSAPublicKey | None:
@@ -74,7 +75,7 @@ class IssuerKeys:
                 self._missed_at = now
                 await self._fetch()
         key = (self._keys or {}).get(key_id)
-        if key is None and (self._keys is None or self._failed_at > self._fetched_at):
+        if key is None and self._is_away:
             message = "The token can't be checked for the moment: its issuer does not answer."
             raise ProblemError(problems.UNAVAILABLE, message, headers={"Retry-After": "2"})
         return key
@@ -94,9 +95,11 @@ class IssuerKeys:
                     body += more
             self._keys = _read_keys(body)
             self._fetched_at = self._clock()
+            self._is_away = False
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             self._failed_at = self._clock()
-            _log.warning("an issuer's keys could not be fetched", url=self._url, error=repr(error))
+            self._is_away = True
+            _log.warning("an issuer's keys could not be fetched", url=self._url, error=str(error) or repr(error))
 
 
 def _read_keys(body: bytes) -> dict[str, RSAPublicKey]:

@@ -1,0 +1,30 @@
+"""Metrics: counted by the route's template, never by who asks."""
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from servicekit import metrics
+from servicekit.testing import running
+
+
+async def _show(_request: Request) -> Response:
+    return PlainTextResponse("x")
+
+
+async def test_requests_are_counted_by_template_and_status() -> None:
+    app = Starlette(
+        routes=[Route("/metered/{id}", _show), metrics.route()], middleware=[Middleware(metrics.RequestMetrics)]
+    )
+    async with running(app) as url, aiohttp.ClientSession(url) as session:
+        for path in ("/metered/1", "/metered/2", "/elsewhere"):
+            async with session.get(path):
+                pass
+        async with session.get("/metrics") as response:
+            text = await response.text()
+    assert 'http_requests_total{method="GET",route="/metered/{id}",status="200"} 2.0' in text
+    assert "/metered/1" not in text
+    assert "/elsewhere" not in text
