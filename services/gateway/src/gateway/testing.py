@@ -64,6 +64,7 @@ class FakeKafka:
         self.decide = decide
         self.sent: list[Command] = []
         self.records: list[KafkaRecord] = []
+        self.arrivals: asyncio.Queue[Command] = asyncio.Queue()
         self.attached = True
         self.away = False
         self.fate: BaseException | None = None
@@ -88,6 +89,7 @@ class FakeKafka:
         command = read_command(record.key, record.value, record.headers)
         self.sent.append(command)
         self.records.append(record)
+        self.arrivals.put_nowait(command)
         if self.acknowledges:
             sent.set_result(None)
         outcome = self.decide(command)
