@@ -20,6 +20,7 @@ from production_contracts.times import format_timestamp
 
 CONTENT_TYPE: Final = "application/json"
 REPLY_TYPE: Final = "production.command.decided.v1"
+LARGEST_PARTITION: Final = 2**31 - 1
 
 Headers = list[tuple[str, bytes]]
 
@@ -106,14 +107,13 @@ def read_command(key: bytes | None, value: bytes | None, headers: Iterable[tuple
     try:
         kind = commands.BY_NAME[attributes["ce_type"]]
         tenant_id = _read_tenant(attributes, key)
-        partition = attributes.get("ce_replypartition")
         return Command(
             id=UUID(attributes["ce_id"]),
             type=kind,
             tenant_id=tenant_id,
             aggregate_id=UUID(attributes["ce_subject"]),
             body=_read_body(kind, value or b""),
-            reply_partition=None if partition is None else int(partition),
+            reply_partition=_read_partition(attributes.get("ce_replypartition")),
             traceparent=attributes.get("traceparent"),
         )
     except KeyError as error:
@@ -128,6 +128,15 @@ def read_command(key: bytes | None, value: bytes | None, headers: Iterable[tuple
     except (ValueError, RecursionError) as error:
         message = f"unreadable: {error}"
         raise UnreadableError(message) from None
+
+
+def _read_partition(written: str | None) -> int | None:
+    if written is None:
+        return None
+    if not (written.isascii() and written.isdecimal()) or int(written) > LARGEST_PARTITION:
+        message = "ce_replypartition is not the number of a partition"
+        raise UnreadableError(message)
+    return int(written)
 
 
 def _read_body(kind: commands.CommandType, value: bytes) -> CommandBody:

@@ -1,5 +1,6 @@
 """Text that every part can carry: no NUL (PostgreSQL has no place for it) and lengths in Unicode code points."""
 
+from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
@@ -20,8 +21,14 @@ def _refuse_blank(text: str) -> str:
     return text
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Read the names once: looking through the database takes hundreds of files, on the caller's event loop."""
+    return frozenset(available_timezones())
+
+
 def _refuse_unknown_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         message = "not a time zone of the IANA database, such as Europe/Berlin"
         raise ValueError(message)
     return name

@@ -78,7 +78,11 @@ class Replies:
 
     async def _send(self, awaited: Sequence[Settled]) -> None:
         try:
+            partitions = await self._producer.partitions(GATEWAY_REPLIES.name)
             for one in awaited:
+                if one.command.reply_partition not in partitions:
+                    log.warning("reply_unaddressed", command_id=str(one.command.id))  # nobody listens there
+                    continue
                 sent = await self._producer.send(self._record(one))
                 sent.add_done_callback(_log_failure)
         except KafkaUnavailableError as error:
