@@ -255,10 +255,16 @@ class _Consumption:
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
+        """The consumer, once it has started: before that it knows neither its coordinator nor a position."""
+        return self.subscriber.consumer if self.subscriber is not None and self.subscriber.running else None
+
+    @property
+    def _connected(self) -> AIOKafkaConsumer | None:
+        """The consumer, also while it stops: the batch in hand is still committed."""
         return self.subscriber.consumer if self.subscriber is not None else None
 
     async def parse(self, records: tuple[Record, ...]) -> KafkaAckableMessage:
-        return KafkaAckableMessage(body=b"", raw_message=records, headers={}, consumer=self.consumer)
+        return KafkaAckableMessage(body=b"", raw_message=records, headers={}, consumer=self._connected)
 
     async def decode(self, message: KafkaAckableMessage) -> tuple[Record, ...]:
         return message.raw_message
@@ -291,18 +297,18 @@ class _Consumption:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Go on from an offset; a partition that was taken away meanwhile is another consumer's affair."""
-        if self.consumer is not None:
+        if self._connected is not None:
             with suppress(IllegalStateError):
-                self.consumer.seek(partition, offset)
+                self._connected.seek(partition, offset)
 
     async def _commit(self, records: tuple[Record, ...]) -> None:
         after = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
-        if self.consumer is None:
+        if self._connected is None:
             return
-        mine = {partition: offset for partition, offset in after.items() if partition in self.consumer.assignment()}
+        mine = {partition: offset for partition, offset in after.items() if partition in self._connected.assignment()}
         try:
             if mine:
-                await asyncio.wait_for(self.consumer.commit(mine), COMMIT_TIMEOUT_S)
+                await asyncio.wait_for(self._connected.commit(mine), COMMIT_TIMEOUT_S)
         except (KafkaError, IllegalStateError, TimeoutError) as error:
             log.warning("commit_failed", consumer=self.name, error=repr(error))  # they come again, and are known
 
