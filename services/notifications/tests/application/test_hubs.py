@@ -7,6 +7,7 @@ from uuid import uuid4
 from notifications.domain.positions import LiveEvent
 from notifications.testing.memory import live_event
 from notifications.testing.stage import Stage
+from notifications.testing.waiting import until
 
 
 async def test_a_socket_that_begins_now_is_sent_what_happens_from_now_on(stage: Stage) -> None:
@@ -161,7 +162,7 @@ async def test_an_owner_that_is_down_delays_and_loses_nothing(stage: Stage) -> N
     stage.owners.down = True
     stage.happen(3)
     await stage.recent.publish(stage.happen(2))
-    await asyncio.sleep(0.1)
+    await until(lambda: len(stage.owners.asked) > 1, "the owner is asked again")
     assert stage.emitter.positions("ana", "booking") == []
     stage.owners.down = False
     await stage.until_sent("ana", "booking", [1, 2, 3, 4, 5])

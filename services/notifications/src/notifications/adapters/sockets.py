@@ -11,9 +11,7 @@ from typing import Any, Final
 
 import orjson
 import socketio
-import structlog
 from engineio import packet as engine_packet
-from engineio.exceptions import EngineIOError
 from prometheus_client import Counter
 
 from notifications.domain.positions import LiveEvent
@@ -23,8 +21,6 @@ _EVENT: Final = "2"
 """Packet type of a Socket.IO event in the namespace ``/`` (Socket.IO protocol 5)."""
 
 SLOW = Counter("notifications_slow_sockets", "Sockets that were closed because they did not read")
-
-log = structlog.get_logger(__name__)
 
 
 def make_server(*, cors_origins: Sequence[str], largest_message: int) -> "socketio.AsyncServer":
@@ -81,7 +77,7 @@ class SocketEmitter:
         return self._find(sid) is not None
 
     def close(self, sid: str) -> None:
-        """Close the transport below a socket: stock clients connect again after that, not after a DISCONNECT packet."""
+        """Close the connection below a socket: after that stock clients connect again, after a DISCONNECT they do not."""
         socket = self._find(sid)
         if socket is not None:
             task = asyncio.create_task(_close(socket), name="close-socket")
@@ -109,12 +105,12 @@ class SocketEmitter:
 
 
 async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
-    """Close a socket: what waits is dropped, a client that polls is told, a WebSocket is closed by its writer."""
+    """Close a socket as a lost connection is: without the packet CLOSE, after which clients do not come back.
+
+    What waits is dropped; the writer of a WebSocket closes it, a request that polls is answered.
+    """
     while not socket.queue.empty():
         socket.queue.get_nowait()
         socket.queue.task_done()
-    try:
-        await socket.close(wait=False)
-    except EngineIOError:
-        log.debug("socket_gone")
+    await socket.close(wait=False, abort=True)
     socket.queue.put_nowait(None)

@@ -114,8 +114,8 @@ class MemoryOwners:
 
     async def after(self, stream: str, position: int, token: str) -> list[LiveEvent]:
         """Read a page of the tenant that the token names."""
-        self._check()
         self.asked.append((stream, position))
+        self._check()
         last = min(self.positions[UUID(token), stream], position + PAGE)
         return [live_event(stream, at) for at in range(position + 1, last + 1)]
 

@@ -1,0 +1,89 @@
+"""Instances of the service in this process, on real engines; only the owners of the streams are stand-ins."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from notifications.bootstrap import Notifications
+from notifications.settings import Settings
+from notifications.testing.owners import StubOwners
+from notifications.testing.watcher import Watcher
+from production_contracts.envelope import event_record
+from production_contracts.events import Stream
+from production_contracts.topics import EVENTS_OF
+from servicekit.kafka import Producer
+from servicekit.settings import IssuerSettings
+from servicekit.testing import running
+
+
+@dataclass(kw_only=True)
+class House:
+    """What tests of the service share.
+
+    ``sign`` mints a token for ``tenant=...``; what is entered into ``stack`` ends with the house.
+    """
+
+    kafka_bootstrap: str
+    redis_url: str
+    issuer: IssuerSettings
+    sign: Callable[..., str]
+    owners: StubOwners
+    owners_url: str
+    producer: Producer
+    stack: contextlib.AsyncExitStack
+    urls: list[str] = field(default_factory=list)
+
+    async def start(self, **changes: Any) -> tuple[Notifications, str]:  # noqa: ANN401 - any setting
+        """Start an instance with settings of its own, and give its URL."""
+        given: dict[str, Any] = {
+            "http_port": 0,
+            "kafka_bootstrap": self.kafka_bootstrap,
+            "redis_url": self.redis_url,
+            "auth_issuers": [self.issuer],
+            "auth_leeway_seconds": 0,
+            "booking_url": f"{self.owners_url}/booking",
+            "tenancy_url": f"{self.owners_url}/tenancy",
+            "head_check_seconds": 0.2,
+            "owner_check_seconds": 0.5,
+            "resume_limit": 2_000,
+        }
+        service = Notifications(Settings.model_validate(given | changes))
+        url = await self.stack.enter_async_context(running(service.app, websockets=True))
+        self.urls.append(url)
+        return service, url
+
+    async def tell(self, tenant_id: UUID, stream: Stream, count: int = 1) -> None:
+        """Let events happen, and let Kafka know."""
+        sent = [
+            await self.producer.send(event_record(event, tenant_id, EVENTS_OF[stream].name))
+            for event in self.owners.happen(tenant_id, stream, count)
+        ]
+        await asyncio.gather(*sent)
+
+
+class Guest:
+    """A tenant of a test's own, and its clients."""
+
+    def __init__(self, house: House) -> None:
+        """Begin without clients."""
+        self.house = house
+        self.name = uuid4().hex
+        self.tenant_id = uuid5(house.issuer.namespace, f"org_{self.name}")
+        self.watchers: list[Watcher] = []
+
+    def token(self, **words: Any) -> str:  # noqa: ANN401 - as the issuer takes them
+        """Mint a token of this tenant."""
+        return self.house.sign(**({"tenant": self.name} | words))
+
+    def watcher(self, url: str | None = None, **auth: Any) -> Watcher:  # noqa: ANN401 - what a client may send
+        """Make a client, for the first instance unless told otherwise."""
+        watcher = Watcher(url or self.house.urls[0], {"token": self.token()} | auth)
+        self.watchers.append(watcher)
+        return watcher
+
+    async def happens(self, count: int = 1, stream: Stream = "booking") -> None:
+        """Let events happen to this tenant, and let Kafka know."""
+        await self.house.tell(self.tenant_id, stream, count)
