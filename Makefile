@@ -33,7 +33,7 @@ token: ## Print a token: make token TENANT=acme ROLE=admin USER=ana [TTL=12h] [V
 	@$(PYTHON_BIN)/python -m local_stack token --tenant '$(TENANT)' --role '$(ROLE)' --user '$(USER_NAME)' --ttl '$(TTL)' --version '$(VERSION)'
 
 demo: ## Play a story against the running system
-	@$(PYTHON_BIN)/python deploy/local/demo.py
+	@$(PYTHON_BIN)/python -m local_stack.demo
 
 test: setup ## Run every test, on real engines
 	@$(PYTHON_BIN)/pytest
