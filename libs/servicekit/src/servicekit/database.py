@@ -58,6 +58,7 @@ class Database:
             connect_args=connect,
             json_deserializer=orjson.loads,
         )
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def stop(self) -> None:
@@ -68,6 +69,12 @@ class Database:
     async def transaction(self, tenants: Collection[UUID] = ()) -> AsyncIterator[AsyncConnection]:
         """Open a READ COMMITTED transaction to the tenants; it commits at the end, or rolls back on an exception."""
         async with self._opened(self.engine, tenants) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for single statements on tables that hold no tenant data: one round trip each."""
+        async with self._single.connect() as connection:
             yield connection
 
     @asynccontextmanager

@@ -64,7 +64,7 @@ class Relay:
             with suppress(asyncio.CancelledError):
                 await self._task
             with suppress(SQLAlchemyError, OSError, TimeoutError):
-                async with self._database.transaction() as connection:
+                async with self._database.statement() as connection:
                     await journal.release_lease(connection, self._lease, self._holder)
 
     @property
@@ -84,7 +84,7 @@ class Relay:
         """Wait until Kafka has acknowledged each tenant's events up to its position, whoever the relay is."""
         waiting = dict(positions)
         while waiting:
-            async with self._database.transaction() as connection:
+            async with self._database.statement() as connection:
                 published = await journal.published_positions(connection, waiting)
             waiting = {tenant: position for tenant, position in waiting.items() if published.get(tenant, 0) < position}
             if waiting:
@@ -111,7 +111,7 @@ class Relay:
         clock = asyncio.get_running_loop().time
         if clock() < self._renew_at:
             return True
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             leading = await journal.take_lease(connection, self._lease, self._holder, LEASE_SECONDS)
             UNPUBLISHED.labels(stream=self._stream).set(await journal.backlog(connection))
         LEADING.labels(stream=self._stream).set(leading)
@@ -121,7 +121,7 @@ class Relay:
     async def _publish_round(self) -> bool:
         """Publish a round; False when there was nothing to publish."""
         self._wake.clear()
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             behind = await journal.unpublished(connection, TENANTS_A_ROUND)
         if not behind:
             return False
@@ -143,7 +143,7 @@ class Relay:
     async def _publish_lane(self, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]) -> None:
         sent = await self._producer.send_together([record for _, _, record in waiting], lane)
         published = {tenant: position for tenant, position, _ in waiting[:sent]}
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             await journal.mark_published(connection, published)
         PUBLISHED.labels(stream=self._stream).inc(sent)
         async with self._advanced:
