@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -130,8 +131,8 @@ class Engines:
     def start(self) -> None:
         """Start all of them and wait until each answers; on a failure none is left running."""
         try:
-            for engine in self.all:
-                engine.begin()
+            with ThreadPoolExecutor() as side_by_side:
+                list(side_by_side.map(lambda engine: engine.begin(), self.all))
             wait_until_ready(self.all, say=lambda part: self.say(f"{part.name} answers at {HOST}:{part.port}"))
         except BaseException:
             self.stop()
