@@ -67,14 +67,11 @@ class Caller:
         ) as response:
             return Answer(status=response.status, headers=response.headers, raw=await response.read())
 
-    async def get(self, path: str, *, headers: Mapping[str, str] | None = None, **query: str | int) -> Answer:
-        """Read; a query parameter that is a Python keyword is given with an underscore behind it."""
-        return await self._read(path, query, headers)
-
-    async def _read(
-        self, path: str, query: Mapping[str, str | int], headers: Mapping[str, str] | None = None
+    async def get(
+        self, path: str, query: Mapping[str, str | int] | None = None, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        stated = {name.rstrip("_"): str(value) for name, value in query.items()}
+        """Read."""
+        stated = {name: str(value) for name, value in (query or {}).items()}
         return await self.call("GET", path, query=stated, headers=headers)
 
     async def post(
@@ -105,25 +102,26 @@ class Caller:
         """
         return expect(await self.post(path, body), 201).body
 
-    async def pages(self, path: str, **query: str | int) -> AsyncIterator[list[Any]]:
+    async def pages(self, path: str, query: Mapping[str, str | int] | None = None) -> AsyncIterator[list[Any]]:
         """Read a list page by page, to its end."""
-        asked: dict[str, str | int] = {"limit": LARGEST_PAGE, **query}
+        asked = {"limit": LARGEST_PAGE, **(query or {})}
         while True:
-            page = expect(await self._read(path, asked), 200).body
+            page = expect(await self.get(path, asked), 200).body
             yield page["items"]
             if page["next_cursor"] is None:
                 return
             asked["cursor"] = page["next_cursor"]
 
-    async def every(self, path: str, **query: str | int) -> list[Any]:
+    async def every(self, path: str, query: Mapping[str, str | int] | None = None) -> list[Any]:
         """Read a list to its end."""
-        return [item async for page in self.pages(path, **query) for item in page]
+        return [item async for page in self.pages(path, query) for item in page]
 
     async def events(self, stream: str = "booking", *, after: int = 0, limit: int = LARGEST_EVENT_PAGE) -> list[Any]:
         """Read a stream of events past a position to its head."""
         events: list[Any] = []
         while True:
-            page = expect(await self.get("/v1/events", stream=stream, after=after, limit=limit), 200).body
+            asked = {"stream": stream, "after": after, "limit": limit}
+            page = expect(await self.get("/v1/events", asked), 200).body
             if not page["items"]:
                 return events
             events += page["items"]

@@ -62,7 +62,7 @@ async def book(
 
 async def in_the_list(caller: Caller, artist_id: str) -> list[Seen]:
     """Count through the API: the pages of the artist's bookings."""
-    bookings = await caller.every("/v1/bookings", artist_id=artist_id)
+    bookings = await caller.every("/v1/bookings", {"artist_id": artist_id})
     return in_order(Seen.of(booking["position"], booking) for booking in bookings)
 
 
