@@ -1,7 +1,7 @@
 """An artist of the roster and what may become of it.
 
-An active artist takes bookings; an archived one keeps those it has and takes no new ones. Each change returns the artist
-afterwards, or None where it is so already.
+An active artist takes bookings; an archived one keeps those it has and takes no new ones. Each change returns the
+artist afterwards, or None where it is so already.
 """
 
 from collections.abc import Collection, Mapping
