@@ -6,6 +6,7 @@ the way of a range, under row-level security, where ``&&`` is no index condition
 """
 
 from alembic import op
+
 from servicekit.schema import journal, tenant_table
 
 revision = "0001"

@@ -2,9 +2,9 @@
 
 from uuid import uuid4
 
-from production_contracts import commands
+from services.booking.tests.bench import Bench, ask, night
 
-from services.booking.tests.conftest import Bench, ask, night
+from production_contracts import commands
 
 
 async def test_a_booking_is_created_and_the_same_night_refused_with_what_would_work(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from booking.domain.calendar import HORIZON, Calendar, ConflictError, next_free
 from production_contracts import commands as asked
 from production_contracts import events, problems
 from production_contracts.commands import Command
+from production_contracts.times import LATEST
 from servicekit.deciding import Decision, ForeignWriteError, NewEvent, refuse
 
 MOST_CONFLICTS_TOLD = 100
@@ -59,18 +60,21 @@ class BookingLedger:
     ) -> "BookingLedger":
         """Load the bookings that commands name, the artists of new ones, and what is in the way of their slots."""
         ledger = cls(doubtful)
-        creates = {_key(c): c.body.data for c in commands if isinstance(c.body.data, asked.CreateBooking)}
         ledger._loaded = await bookings.load(connection, {_key(command) for command in commands})
         ledger._current = dict(ledger._loaded)
-        wanted = {(tenant, data.artist_id) for (tenant, _), data in creates.items()}
+        artists: dict[Key, set[UUID]] = defaultdict(set)  # two commands may want to create one booking
+        for command in commands:
+            if isinstance(data := command.body.data, asked.CreateBooking):
+                artists[_key(command)].add(data.artist_id)
+        wanted = {(tenant, artist) for (tenant, _), named in artists.items() for artist in named}
         ledger._artists = await bookings.artist_states(connection, wanted)
-        artist_of = {key: data.artist_id for key, data in creates.items()}
-        artist_of |= {key: booking.artist_id for key, booking in ledger._loaded.items()}
+        for key, booking in ledger._loaded.items():
+            artists[key].add(booking.artist_id)
         windows = [
             (command.tenant_id, artist, Slot(data.start_time, data.end_time))
             for command in commands
             if isinstance(data := command.body.data, asked.CreateBooking | asked.RescheduleBooking)
-            and (artist := artist_of.get(_key(command))) is not None
+            for artist in artists[_key(command)]
         ]
         for tenant, booking in await bookings.neighbours(connection, windows, MOST_NEIGHBOURS):
             ledger._calendars[tenant, booking.artist_id].add(booking)
@@ -101,7 +105,7 @@ class BookingLedger:
             slots = sorted(b.slot for b in taken[tenant, artist].values() if b.status.occupies and b.id != besides)
             if len(slots) >= MOST_NEIGHBOURS:
                 slots.append(Slot(slots[-1].end, datetime.max.replace(tzinfo=slot.end.tzinfo)))
-            body["next_free"] = [slot_json(free) for free in next_free(slot, slots)]
+            body["next_free"] = [slot_json(free) for free in next_free(slot, slots) if free.end <= LATEST]
 
     async def save(self, connection: AsyncConnection) -> None:
         """Write the net state: rows whose slot or status changed are deleted and inserted again, others updated."""

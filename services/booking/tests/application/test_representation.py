@@ -1,0 +1,78 @@
+"""A booking as JSON."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from booking.application.representation import booking_json, booking_of, conflict_json, slot_json
+from booking.domain.booking import Booking, Slot, Status
+from production_contracts.bookings import Conflict, SealedBooking, TimeRange
+from production_contracts.times import truncate_to_milliseconds
+
+moments = st.datetimes(
+    min_value=datetime(1900, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    max_value=datetime(2200, 12, 31),  # noqa: DTZ001 - the same
+    timezones=st.just(UTC),
+).map(truncate_to_milliseconds)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+bookings = st.builds(
+    Booking,
+    id=st.uuids(),
+    artist_id=st.uuids(),
+    slot=st.builds(Slot, moments, moments),
+    status=st.sampled_from(Status),
+    title=texts,
+    venue=st.none() | texts,
+    notes=st.none() | st.fixed_dictionaries({"kid": texts, "ct": texts}),
+    version=st.integers(1, 10**6),
+    position=st.integers(1, 10**12),
+    created_by=texts,
+    created_at=moments,
+    updated_at=moments,
+)
+
+
+@given(bookings)
+def test_a_booking_written_is_read_as_the_same_booking(booking: Booking) -> None:
+    assert booking_of(booking_json(booking)) == booking
+
+
+@given(bookings)
+def test_a_booking_is_written_as_the_contract_has_it(booking: Booking) -> None:
+    written = booking_json(booking)
+    assert SealedBooking.model_validate(written).model_dump(mode="json") == written
+
+
+def test_times_are_written_in_utc_with_milliseconds() -> None:
+    start = datetime(2027, 5, 8, 22, tzinfo=timezone(timedelta(hours=2)))
+    written = slot_json(Slot(start, start + timedelta(milliseconds=1)))
+    assert written == {"start_time": "2027-05-08T20:00:00.000Z", "end_time": "2027-05-08T20:00:00.001Z"}
+    assert TimeRange.model_validate(written).start_time == start
+
+
+def test_a_booking_in_the_way_is_shown_without_what_is_nobodys_business() -> None:
+    start = datetime(2027, 5, 8, tzinfo=UTC)
+    booking = Booking(
+        id=UUID(int=1),
+        artist_id=UUID(int=2),
+        slot=Slot(start, start + timedelta(hours=1)),
+        status=Status.CONFIRMED,
+        title="Private",
+        venue="Private",
+        notes={"kid": "k", "ct": "c"},
+        version=1,
+        position=1,
+        created_by="user_ana",
+        created_at=start,
+        updated_at=start,
+    )
+    written = conflict_json(booking)
+    assert written == {
+        "booking_id": str(UUID(int=1)),
+        "status": "confirmed",
+        "start_time": "2027-05-08T00:00:00.000Z",
+        "end_time": "2027-05-08T01:00:00.000Z",
+    }
+    assert Conflict.model_validate(written).model_dump(mode="json") == written
