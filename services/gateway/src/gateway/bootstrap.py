@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.adapters.commands import KafkaCommands
-from gateway.adapters.limits import RateLimits, redis_counts
+from gateway.adapters.limits import RateLimits, RedisCounts
 from gateway.adapters.owners import HttpOwners
 from gateway.adapters.replies import KafkaReplies, partition_of
 from gateway.adapters.vault import AesVault
@@ -109,7 +109,7 @@ def build(settings: Settings) -> FastAPI:
         connections=settings.owner_connections,
     )
     verifier = TokenVerifier.of(settings)
-    counts = redis_counts(settings.redis_url, timeout_seconds=settings.rate_limit_timeout_seconds)
+    counts = RedisCounts(settings.redis_url, timeout_seconds=settings.rate_limit_timeout_seconds)
     health = Health()
     health.add("kafka", lambda: producer.ready)
     health.add("replies", lambda: replies.attached and not consumers.complaints())
@@ -129,7 +129,7 @@ def build(settings: Settings) -> FastAPI:
         owners=owners,
         vault=AesVault(settings.seal_keys),
         health=health,
-        started=(verifier, owners, producer, consumers, replies),
+        started=(verifier, owners, counts, producer, consumers, replies),
     )
     return assemble(settings, parts)
 

@@ -92,14 +92,32 @@ def _quota(name: str, item: RateLimitItem, counted: int) -> Quota:
     return Quota(name=name, limit=item.amount, window_seconds=item.get_expiry(), remaining=item.amount - counted)
 
 
-def redis_counts(url: str, *, timeout_seconds: float) -> RedisStorage:
-    """Count in Redis; a connection is made with the first request."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=REDIS_CONNECTIONS,
-        timeout=timeout_seconds,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-    )
-    options: Any = {"connection_pool": pool}  # documented, but missing from the declared types
-    return RedisStorage(f"async+{url}", implementation="redispy", key_prefix="gateway:rate", **options)
+class RedisCounts:
+    """Counts in Redis, over pooled connections; the first is made with the first request."""
+
+    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+        """Count at ``url``; Redis has ``timeout_seconds`` to answer."""
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=REDIS_CONNECTIONS,
+            timeout=timeout_seconds,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+        )
+        options: Any = {"connection_pool": self._pool}  # documented, but missing from the declared types
+        self._storage = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="gateway:rate", **options)
+
+    async def start(self) -> None:
+        """Do nothing: whether Redis is there is seen with the first request."""
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._pool.disconnect()
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count one more; see `Counts`."""
+        return await self._storage.incr(key, expiry, amount)
+
+    async def check(self) -> bool:
+        """Tell whether Redis answers."""
+        return await self._storage.check()
