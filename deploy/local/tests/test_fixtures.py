@@ -1,6 +1,7 @@
 """The fixtures that other members build on."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,7 +14,20 @@ from local_stack.engines import Addresses
 
 def test_the_superuser_reaches_postgresql(engines: Addresses) -> None:
     with psycopg.connect(engines.postgres_dsn()) as connection:
-        assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
+        assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
+
+
+def listening_on(port: int) -> set[str]:
+    """The addresses on which somebody listens on a port, as the kernel writes them: four bytes, the last one first."""
+    lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
+    listening = "0A"
+    found = (line[1].split(":") for line in lines if line[3] == listening)
+    return {address[-8:] for address, number in found if int(number, 16) == port}
+
+
+def test_the_engines_listen_on_loopback_alone(engines: Addresses) -> None:
+    for port in (engines.postgres_port, engines.redis_port, engines.kafka_port):
+        assert listening_on(port) == {"0100007F"}
 
 
 def test_redis_answers(engines: Addresses) -> None:

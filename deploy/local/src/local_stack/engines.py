@@ -1,17 +1,18 @@
 """PostgreSQL, Redis and Kafka together."""
 
 import contextlib
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from local_stack import checkout
-from local_stack.account import account_for, reachable
+from local_stack.account import Account, account_for, reachable
 from local_stack.credentials import Credentials
 from local_stack.kafka import Kafka
-from local_stack.part import wait_until_ready
+from local_stack.part import Part, wait_until_ready
 from local_stack.port import HOST, Ports
 from local_stack.postgres import SUPERUSER, PostgreSQL
 from local_stack.redis_server import Redis
@@ -45,6 +46,60 @@ class Addresses:
         return f"postgresql://{role}:{self.credentials.of_role(role)}@{HOST}:{self.postgres_port}/{database}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where engines are to run: their data and logs, ports and passwords."""
+
+    data: Path
+    logs: Path
+    ports: Ports
+    durable: bool
+    credentials: Credentials
+
+
+class Trio(NamedTuple):
+    """The three engines, not yet started."""
+
+    postgres: Part
+    redis: Part
+    kafka: Part
+
+
+def native(place: Place) -> Trio:
+    """Make the engines from this machine's packages; root hands each to an unprivileged account."""
+    postgres, redis, kafka = _accounts()
+    return Trio(
+        postgres=PostgreSQL(
+            data=place.data / "postgresql",
+            log=place.logs / "postgresql.log",
+            port=place.ports.postgres,
+            durable=place.durable,
+            account=postgres,
+            password=place.credentials.postgres,
+        ),
+        redis=Redis(
+            data=place.data / "redis",
+            log=place.logs / "redis.log",
+            port=place.ports.redis,
+            durable=place.durable,
+            account=redis,
+        ),
+        kafka=Kafka(
+            data=place.data / "kafka",
+            log=place.logs / "kafka.log",
+            port=place.ports.kafka,
+            controller_port=place.ports.kafka_controller,
+            durable=place.durable,
+            account=kafka,
+            jars=checkout.KAFKA_JARS,
+        ),
+    )
+
+
+def _accounts() -> tuple[Account | None, Account | None, Account | None]:
+    return account_for("postgres"), account_for("redis"), account_for("kafka", "nobody")
+
+
 class Engines:
     """The three engines, started side by side and stopped in order; a context manager.
 
@@ -59,44 +114,21 @@ class Engines:
         durable: bool = True,
         logs: Path | None = None,
         say: Callable[[str], None] = lambda _line: None,
+        make: Callable[[Place], Trio] = native,
     ) -> None:
-        """Describe the engines; `begin` or `with` starts them. Logs go to `logs`, by default beside the data."""
-        database_account = account_for("postgres")
-        redis_account = account_for("redis")
-        kafka_account = account_for("kafka", "nobody")
-        self.data = reachable(data, [database_account, redis_account, kafka_account])
+        """Describe the engines; `start` or `with` starts them. Logs go to `logs`, by default beside the data."""
+        self.data = reachable(data, list(_accounts()))
         if self.data != data:
             say(f"{data} cannot be reached by unprivileged users: the engines' data are in {self.data}")
         self.logs = logs or data / "logs"
         self.credentials = Credentials.kept_in(self.data / "credentials.json")
-        self.postgres = PostgreSQL(
-            data=self.data / "postgresql",
-            log=self.logs / "postgresql.log",
-            port=ports.postgres,
-            durable=durable,
-            account=database_account,
-            password=self.credentials.postgres,
-        )
-        self.redis = Redis(
-            data=self.data / "redis",
-            log=self.logs / "redis.log",
-            port=ports.redis,
-            durable=durable,
-            account=redis_account,
-        )
-        self.kafka = Kafka(
-            data=self.data / "kafka",
-            log=self.logs / "kafka.log",
-            port=ports.kafka,
-            controller_port=ports.kafka_controller,
-            durable=durable,
-            account=kafka_account,
-            jars=checkout.KAFKA_JARS,
-        )
+        self.ports = ports
         self.say = say
+        place = Place(data=self.data, logs=self.logs, ports=ports, durable=durable, credentials=self.credentials)
+        self.postgres, self.redis, self.kafka = make(place)
 
     @property
-    def all(self) -> tuple[Kafka, PostgreSQL, Redis]:
+    def all(self) -> tuple[Part, Part, Part]:
         """The engines in the order they are started: the slowest first."""
         return (self.kafka, self.postgres, self.redis)
 
@@ -104,9 +136,9 @@ class Engines:
     def addresses(self) -> Addresses:
         """How to reach them."""
         return Addresses(
-            postgres_port=self.postgres.port,
-            redis_port=self.redis.port,
-            kafka_port=self.kafka.port,
+            postgres_port=self.ports.postgres,
+            redis_port=self.ports.redis,
+            kafka_port=self.ports.kafka,
             credentials=self.credentials,
         )
 
@@ -143,6 +175,13 @@ class Engines:
         with contextlib.ExitStack() as stack:
             for engine in self.all:
                 stack.callback(engine.stop)
+
+    def discard(self) -> None:
+        """Stop all of them and remove their data."""
+        self.stop()
+        for engine in self.all:
+            engine.discard()
+        shutil.rmtree(self.data)
 
     def __enter__(self) -> Self:
         """Start."""

@@ -3,21 +3,23 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from signal import Signals
+from types import MappingProxyType
 
 from local_stack.account import Account, readable_copy, run_as
 from local_stack.failure import StackFailure
 from local_stack.part import NativeEngine
-from local_stack.port import HOST
+from local_stack.port import HOST, listens
 from local_stack.process import Child
 
 NAME = "kafka"
 OLDEST_JAVA = 17
 CLUSTER_ID = "bG9jYWwtc3RhY2sta2Fma2"
 """22 characters of base64, as Kafka wants it; the same for every local cluster, which talks to no other."""
+
+STARTED = "Kafka Server started"
 
 LOGGING = """\
 rootLogger.level = INFO
@@ -28,30 +30,29 @@ appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{ISO8601} %-5p %m (%c{1})%n
 """
 
-SETTINGS = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller_port}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}/log
-auto.create.topics.enable=false
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=500
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-log.cleaner.dedupe.buffer.size=16777216
-num.network.threads=2
-num.io.threads=4
-"""
+SETTINGS = MappingProxyType(
+    {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": "0",
+        "broker.session.timeout.ms": "4000",
+        "broker.heartbeat.interval.ms": "500",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "log.cleaner.dedupe.buffer.size": "16777216",
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+    }
+)
+"""What one node in KRaft mode needs, wherever it runs; its addresses are added to it."""
 
 
 class Kafka(NativeEngine):
@@ -79,10 +80,13 @@ class Kafka(NativeEngine):
         """Write the settings, and format the storage at the first start."""
         super().prepare()
         self._write("log4j2.properties", LOGGING)
-        self._write(
-            "server.properties",
-            SETTINGS.format(host=HOST, port=self.port, controller_port=self.controller_port, data=self.data),
-        )
+        settings = SETTINGS | {
+            "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
+            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+            "log.dirs": f"{self.data}/log",
+        }
+        self._write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
         if (self.data / "log" / "meta.properties").exists():
             return
         command = [*self._java("64m", brief=True), "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID]
@@ -110,11 +114,7 @@ class Kafka(NativeEngine):
 
     def answers(self) -> bool:
         """Kafka says that it has started only when the broker is registered and unfenced; then it listens too."""
-        if "Kafka Server started" not in self.child.output():
-            return False
-        with socket.socket() as probe:
-            probe.settimeout(2)
-            return probe.connect_ex((HOST, self.port)) == 0
+        return STARTED in self.child.output() and listens(self.port)
 
     def _write(self, name: str, content: str) -> None:
         path = self.data / name

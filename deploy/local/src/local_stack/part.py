@@ -39,6 +39,11 @@ class Part(ABC):
         """Whether the process runs."""
         return self._child is not None and self._child.alive
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the last run ended; negative for a signal; None while it runs."""
+        return None if self._child is None else self._child.exit_code
+
     def begin(self) -> None:
         """Prepare and start the process."""
         self.prepare()
@@ -76,6 +81,9 @@ class Part(ABC):
         """Stop in order, then start and wait."""
         self.stop()
         self.start()
+
+    def discard(self) -> None:  # noqa: B027 - what is native leaves its data folder and no more
+        """Remove what a stopped part leaves outside its data folder."""
 
     def prepare(self) -> None:  # noqa: B027 - most parts need nothing
         """Make everything ready to start from; called before every start."""
@@ -122,7 +130,7 @@ def wait_until_ready(
             elif not part.alive:
                 raise StackFailure(
                     part=part.name,
-                    problem=f"it died at start ({ended(part.child.exit_code)})",
+                    problem=f"it died at start ({ended(part.exit_code)})",
                     log=part.log,
                     remedy="see what the log says; when it is mended, start again",
                 )

@@ -67,3 +67,10 @@ def is_busy(port: int) -> bool:
         except OSError:
             return True
         return False
+
+
+def listens(port: int) -> bool:
+    """Tell whether a connection to the port is taken."""
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex((HOST, port)) == 0

@@ -70,21 +70,11 @@ class PostgreSQL(NativeEngine):
 
     def make_child(self) -> Child:
         """SIGINT is the fast shutdown; SIGQUIT, should our own process be killed, the immediate one."""
-        settings = {
-            "port": self.port,
-            "listen_addresses": HOST,
-            "unix_socket_directories": "",
-            "max_connections": 200,
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-            "fsync": "on" if self.durable else "off",
-            "synchronous_commit": "on" if self.durable else "off",
-            "full_page_writes": "on" if self.durable else "off",
-        }
-        options = [option for name, setting in settings.items() for option in ("-c", f"{name}={setting}")]
+        own = {"port": str(self.port), "listen_addresses": HOST, "unix_socket_directories": ""}
+        settings = options(own | server_settings(durable=self.durable))
         return Child(
             self.name,
-            [str(binaries(self.cluster) / "postgres"), "-D", str(self.cluster), *options],
+            [str(binaries(self.cluster) / "postgres"), "-D", str(self.cluster), *settings],
             log=self.log,
             folder=Path("/"),
             account=self.account,
@@ -101,13 +91,36 @@ class PostgreSQL(NativeEngine):
 
     def answers(self) -> bool:
         """Log in."""
-        try:
-            psycopg.connect(
-                host=HOST, port=self.port, user=SUPERUSER, password=self.password, dbname="postgres", connect_timeout=2
-            ).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        return takes_log_in(self.port, self.password)
+
+
+def server_settings(*, durable: bool) -> dict[str, str]:
+    """Give what the server is told, wherever it runs."""
+    keeps = "on" if durable else "off"
+    return {
+        "max_connections": "200",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "fsync": keeps,
+        "synchronous_commit": keeps,
+        "full_page_writes": keeps,
+    }
+
+
+def options(settings: dict[str, str]) -> list[str]:
+    """Write settings as arguments of `postgres`."""
+    return [option for name, setting in settings.items() for option in ("-c", f"{name}={setting}")]
+
+
+def takes_log_in(port: int, password: str) -> bool:
+    """Tell whether the superuser can log in."""
+    try:
+        psycopg.connect(
+            host=HOST, port=port, user=SUPERUSER, password=password, dbname="postgres", connect_timeout=2
+        ).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def binaries(cluster: Path) -> Path:

@@ -10,6 +10,8 @@ from local_stack.part import NativeEngine
 from local_stack.port import HOST
 from local_stack.process import Child
 
+DATABASES = 64
+
 
 class Redis(NativeEngine):
     """One server that writes an append-only file."""
@@ -31,7 +33,7 @@ class Redis(NativeEngine):
             "dir": str(self.data),
             "appendonly": "yes" if self.durable else "no",
             "save": "",
-            "databases": "64",
+            "databases": str(DATABASES),
             "daemonize": "no",
         }
         options = [option for name, setting in settings.items() for option in (f"--{name}", setting)]
@@ -39,8 +41,13 @@ class Redis(NativeEngine):
 
     def answers(self) -> bool:
         """PING; a server that still loads its file refuses."""
-        try:
-            with redis.Redis(host=HOST, port=self.port, socket_timeout=2) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
+        return answers_ping(self.port)
+
+
+def answers_ping(port: int) -> bool:
+    """Tell whether the server takes commands."""
+    try:
+        with redis.Redis(host=HOST, port=port, socket_timeout=2) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False

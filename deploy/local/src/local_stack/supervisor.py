@@ -73,7 +73,7 @@ class Supervisor:
 
     def _bury(self, watched: _Watched, now: float) -> None:
         part = watched.part
-        how = ended(part.child.exit_code)
+        how = ended(part.exit_code)
         watched.ready = False
         watched.deaths += 1
         if watched.deaths >= DEATHS_BEFORE_GIVING_UP:

@@ -1,12 +1,12 @@
 """The running whole, for tests: engines of its own, the services, an issuer."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from local_stack.engines import Addresses, Engines
+from local_stack.engines import Addresses, Engines, Place, Trio, native
 from local_stack.issuer import Issuer, IssuerServer
 from local_stack.port import HOST, Ports, free_ports
 from local_stack.provision import provision
@@ -46,10 +46,16 @@ class System:
     and restart single parts, and start more instances.
     """
 
-    def __init__(self, folder: Path, *, changes: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        changes: Mapping[str, Mapping[str, str]] | None = None,
+        make: Callable[[Place], Trio] = native,
+    ) -> None:
         """Describe the system; `changes` are settings by service, as `Services` takes them."""
         self.ports = Ports.free()
-        self.engines = Engines(folder, ports=self.ports, durable=False)
+        self.engines = Engines(folder, ports=self.ports, durable=False, make=make)
         self.issuer = Issuer.new(f"http://{HOST}:{self.ports.issuer}")
         self.services = Services(
             self.engines.addresses,
@@ -89,6 +95,11 @@ class System:
     def stop(self) -> None:
         """Stop everything, in order."""
         self._running.close()
+
+    def discard(self) -> None:
+        """Stop everything and remove its data."""
+        self.stop()
+        self.engines.discard()
 
     def __enter__(self) -> Self:
         """Start."""

@@ -8,6 +8,7 @@ Fixtures:
     system: `SystemAddresses` of the running whole, one for the run, on engines of its own.
     own_system: a `System` of the asking test module alone, to break.
 
+Engines are containers where a Docker engine answers, else this machine's own; the end of the run says which.
 With pytest-xdist the controlling process runs what the workers share.
 """
 
@@ -22,6 +23,7 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from local_stack.containers import engine_kind, for_tests
 from local_stack.databases import Database, Databases
 from local_stack.engines import Addresses, Engines
 from local_stack.issuer import Issuer, IssuerServer
@@ -39,6 +41,15 @@ def temporary_folder() -> Path:
     return folder
 
 
+def _start(part: Engines | System) -> None:
+    """Start it, or leave nothing of it behind."""
+    try:
+        part.start()
+    except BaseException:
+        part.discard()
+        raise
+
+
 class SharedParts:
     """What one pytest run shares; started when first asked for, stopped at the end."""
 
@@ -53,8 +64,8 @@ class SharedParts:
         """Give the engines, starting them if need be."""
         with self._lock:
             if self._engines is None:
-                engines = Engines(self.folder / "engines", ports=Ports.free(), durable=False)
-                engines.start()
+                engines = Engines(self.folder / "engines", ports=Ports.free(), durable=False, make=for_tests)
+                _start(engines)
                 self._engines = engines
             return self._engines.addresses
 
@@ -62,17 +73,22 @@ class SharedParts:
         """Give the whole, starting it if need be."""
         with self._lock:
             if self._system is None:
-                system = System(self.folder / "system")
-                system.start()
+                system = System(self.folder / "system", make=for_tests)
+                _start(system)
                 self._system = system
             return self._system.at
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was started."""
+        return self._engines is not None or self._system is not None
 
     def stop(self) -> None:
         """Stop what was started and remove its data."""
         with self._lock:
             for part in (self._system, self._engines):
                 if part is not None:
-                    part.stop()
+                    part.discard()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def serve(self) -> dict[str, Any]:
@@ -137,6 +153,13 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist ships no t
     node.workerinput[_INPUT] = node.config._local_stack_address  # noqa: SLF001 - ours
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the tests ran on: nothing is swapped in silence."""
+    shared = config.stash.get(_HOST_KEY, None)
+    if isinstance(shared, SharedParts) and shared.used:
+        terminalreporter.write_line(f"PostgreSQL, Redis and Kafka were real: {engine_kind()}")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the shared parts."""
     shared = config.stash.get(_HOST_KEY, None)
@@ -160,11 +183,12 @@ def fresh_database(engines: Addresses, pytestconfig: pytest.Config) -> Callable[
 def own_engines() -> Iterator[Engines]:
     """Engines that no other test module uses."""
     folder = temporary_folder()
+    engines = Engines(folder, ports=Ports.free(), durable=False, make=for_tests)
     try:
-        with Engines(folder, ports=Ports.free(), durable=False) as engines:
-            yield engines
+        engines.start()
+        yield engines
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        engines.discard()
 
 
 @pytest.fixture(scope="session")
@@ -184,9 +208,9 @@ def system(pytestconfig: pytest.Config) -> SystemAddresses:
 @pytest.fixture(scope="module")
 def own_system() -> Iterator[System]:
     """A running whole that no other test module uses."""
-    folder = temporary_folder()
+    system = System(temporary_folder(), make=for_tests)
     try:
-        with System(folder) as system:
-            yield system
+        system.start()
+        yield system
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        system.discard()
