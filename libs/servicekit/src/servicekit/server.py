@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import uvicorn
@@ -16,6 +17,9 @@ from servicekit.settings import ServiceSettings
 
 LARGEST_HEAD: Final = 64 * 1024
 """Bytes of an unfinished head (request line and headers) at which a connection is closed with 431."""
+
+LARGEST_WEBSOCKET_MESSAGE: Final = 1024 * 1024
+"""Bytes of a message from a WebSocket at which it is closed; an app may hold its clients to less."""
 
 KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 4096
@@ -58,17 +62,31 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+Farewell = Callable[[], Awaitable[None]]
+"""Called when a shutdown begins, before requests in hand are waited for: ends those that would go on for ever."""
+
+
 class _Server(uvicorn.Server):
+    farewell: Farewell | None = None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then take what was loaded out of the garbage collector's rounds: it stays for as long as we do."""
         await super().startup(sockets=sockets)
         gc.collect()
         gc.freeze()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say farewell, then shut down."""
+        if self.farewell is not None:
+            await self.farewell()
+        await super().shutdown(sockets=sockets)
 
-def make_server(app: ASGIApp, settings: ServiceSettings, *, websockets: bool = False) -> uvicorn.Server:
+
+def make_server(
+    app: ASGIApp, settings: ServiceSettings, *, websockets: bool = False, farewell: Farewell | None = None
+) -> uvicorn.Server:
     """Make the server of an app; awaiting its ``serve()`` runs it inside a running loop."""
-    return _Server(
+    server = _Server(
         uvicorn.Config(
             app,
             host=settings.http_host,
@@ -76,6 +94,8 @@ def make_server(app: ASGIApp, settings: ServiceSettings, *, websockets: bool = F
             loop="uvloop",
             http=BoundedProtocol,
             ws="websockets-sansio" if websockets else "none",
+            ws_max_size=LARGEST_WEBSOCKET_MESSAGE,
+            ws_per_message_deflate=False,  # it would compress each message again for each of its recipients
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -86,9 +106,13 @@ def make_server(app: ASGIApp, settings: ServiceSettings, *, websockets: bool = F
             timeout_graceful_shutdown=settings.http_shutdown_seconds,
         )
     )
+    server.farewell = farewell
+    return server
 
 
-def serve(app: ASGIApp, settings: ServiceSettings, *, websockets: bool = False) -> None:
+def serve(
+    app: ASGIApp, settings: ServiceSettings, *, websockets: bool = False, farewell: Farewell | None = None
+) -> None:
     """Serve an app until SIGTERM or SIGINT; requests in hand may finish, then its lifespan ends."""
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        make_server(app, settings, websockets=websockets).run()
+        make_server(app, settings, websockets=websockets, farewell=farewell).run()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pydantic_settings import SettingsConfigDict
 from starlette.types import ASGIApp
 
-from servicekit.server import make_server
+from servicekit.server import Farewell, make_server
 from servicekit.settings import Port, ServiceSettings
 
 
@@ -18,9 +18,9 @@ class _Settings(ServiceSettings):
 
 
 @asynccontextmanager
-async def running(app: ASGIApp, *, websockets: bool = False) -> AsyncIterator[str]:
+async def running(app: ASGIApp, *, websockets: bool = False, farewell: Farewell | None = None) -> AsyncIterator[str]:
     """Serve an app with `server.make_server` while inside, its lifespan included; gives its base URL."""
-    server = make_server(app, _Settings(), websockets=websockets)
+    server = make_server(app, _Settings(), websockets=websockets, farewell=farewell)
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the test run's signals
     try:
         while not server.started:

@@ -9,7 +9,8 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = Settings()
     logs.configure(settings, "notifications")
-    server.serve(Notifications(settings).app, settings, websockets=True)
+    service = Notifications(settings)
+    server.serve(service.app, settings, websockets=True, farewell=service.send_away)
 
 
 if __name__ == "__main__":

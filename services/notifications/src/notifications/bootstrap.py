@@ -56,7 +56,7 @@ class Notifications:
             self._emitter,
             Limits(sockets=settings.max_sockets, leeway_s=settings.auth_leeway_seconds),
         )
-        sockets.install(self._server, self._live)
+        sockets.install(self._server, self._live, self._emitter)
         client_id = f"notifications-{settings.instance}"
         self._producer = Producer(settings.kafka_bootstrap, client_id)
         self._consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
@@ -98,7 +98,6 @@ class Notifications:
             running.push_async_callback(self._producer.stop)
             await self._consumers.start()
             running.push_async_callback(self._consumers.stop)
-            running.push_async_callback(self.send_away)
             yield
 
     async def send_away(self) -> None:

@@ -1,9 +1,12 @@
 """Two instances of the service on engines of their own."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from uuid import UUID
 
+import aiohttp
 import pytest
 
 from local_stack.engines import Engines
@@ -17,6 +20,16 @@ from servicekit.settings import IssuerSettings
 from servicekit.testing import running
 from servicekit.tokens import TokenVerifier
 from servicekit.topics import create_topics
+
+
+async def until_ready(url: str) -> None:
+    """Wait until an instance has its partitions; a new Kafka takes its time over the first group."""
+    async with aiohttp.ClientSession() as session, asyncio.timeout(120):
+        while True:
+            async with session.get(f"{url}/readyz") as response:
+                if response.status == HTTPStatus.OK:
+                    return
+            await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +53,10 @@ async def house(own_engines: Engines, issuer: Issuer) -> AsyncIterator[House]:
             owners=owners,
             owners_url=await stack.enter_async_context(running(owners.app)),
             producer=producer,
-            stack=stack,
         )
-        await made.start()
-        await made.start()
+        made.urls = [await stack.enter_async_context(made.instance()) for _ in range(2)]
+        for url in made.urls:
+            await until_ready(url)
         yield made
 
 
@@ -54,4 +67,4 @@ async def guest(house: House) -> AsyncIterator[Guest]:
         yield made
     finally:
         for watcher in made.watchers:
-            await watcher.client.shutdown()
+            await watcher.close()

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 import redis.asyncio as redis
 from socketio.exceptions import ConnectionError as SocketConnectionError
@@ -73,7 +74,7 @@ async def test_tenants_hear_their_own_events_only(house: House) -> None:
     await asyncio.gather(guests[0].happens(30), guests[1].happens(50))
     for watcher, count in zip(watchers, (30, 30, 50, 50), strict=True):
         await watcher.until_heard("booking", range(1, count + 1))
-        await watcher.client.shutdown()
+        await watcher.close()
 
 
 async def test_a_flush_of_redis_hides_nothing(guest: Guest) -> None:
@@ -148,7 +149,10 @@ async def test_a_malformed_auth_is_refused(guest: Guest, auth: dict[str, Any]) -
 
 
 async def test_who_has_no_valid_token_is_refused(guest: Guest) -> None:
-    assert (await refused(Watcher(guest.house.urls[0], {})))["message"] == "unauthenticated"
+    assert (await refused(guest.watcher(token=None)))["message"] == "invalid-request"
+    nobody = guest.watcher()
+    del nobody.auth["token"]
+    assert (await refused(nobody))["message"] == "unauthenticated"
     assert (await refused(guest.watcher(token="x")))["message"] == "unauthenticated"
     expired = guest.token(ttl=timedelta(seconds=-1))
     assert (await refused(guest.watcher(token=expired)))["message"] == "unauthenticated"
@@ -212,3 +216,51 @@ async def test_a_client_that_only_polls_hears_the_same(guest: Guest) -> None:
     for _ in range(5):
         await guest.happens(2)
     await watcher.until_heard("booking", range(1, 11))
+
+
+async def test_a_stopping_instance_sends_its_sockets_away_and_they_try_to_come_back(guest: Guest) -> None:
+    async with guest.house.instance() as url:
+        watchers = [
+            await guest.watcher(url).connect(transports=transports) for transports in (["websocket"], ["polling"])
+        ]
+        await guest.happens(2)
+        for watcher in watchers:
+            await watcher.until_heard("booking", range(1, 3))
+    await until(lambda: all(watcher.refusals for watcher in watchers), "attempts to connect again")
+
+
+async def test_an_instance_takes_so_many_sockets_and_no_more(guest: Guest) -> None:
+    async with guest.house.instance(max_sockets=1) as url:
+        first = await guest.watcher(url).connect()
+        assert (await refused(guest.watcher(url)))["message"] == "unavailable"
+        await first.client.disconnect()
+        await guest.watcher(url).connect()
+
+
+async def test_a_message_that_is_too_large_closes_its_socket(guest: Guest) -> None:
+    watcher = await guest.watcher().connect()
+    await watcher.client.emit("auth:renew", {"token": "x" * 70_000})
+    await until(lambda: len(watcher.messages("ready")) > 1, "a new connection")
+
+
+async def test_pages_of_other_origins_connect_only_where_they_may(guest: Guest) -> None:
+    page = {"Origin": "https://calendar.example"}
+    async with guest.house.instance(cors_origins=["https://calendar.example"]) as url:
+        await guest.watcher(url).connect(headers=page)
+        for headers, there in ((page, guest.house.urls[0]), ({"Origin": "https://other.example"}, url)):
+            with pytest.raises(SocketConnectionError):
+                await guest.watcher(there).connect(headers=headers)
+
+
+async def test_health_readiness_metrics_and_problems_share_the_port(guest: Guest) -> None:
+    await guest.watcher().connect()
+    async with aiohttp.ClientSession(guest.house.urls[0]) as session:
+        for path in ("/healthz", "/readyz"):
+            async with session.get(path) as response:
+                assert response.status == 200, await response.text()
+        async with session.get("/metrics") as response:
+            told = await response.text()
+            assert "notifications_sockets " in told
+            assert 'notifications_connections_total{outcome="accepted"}' in told
+        async with session.get("/nowhere") as response:
+            assert (response.status, response.content_type) == (404, "application/problem+json")

@@ -77,12 +77,18 @@ class SocketEmitter:
         return self._find(sid) is not None
 
     def close(self, sid: str) -> None:
-        """Close the connection below a socket: after that stock clients connect again, after a DISCONNECT they do not."""
+        """Close the connection below a socket: then stock clients connect again, after a DISCONNECT they do not."""
         socket = self._find(sid)
         if socket is not None:
             task = asyncio.create_task(_close(socket), name="close-socket")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+    def release(self, sid: str) -> None:
+        """Answer the request of a client that polled and is gone: the server itself would hold it for its deadline."""
+        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
+        if socket is not None:
+            socket.queue.put_nowait(None)
 
     async def closed(self) -> None:
         """Wait until the sockets that were told to close have been told so."""
@@ -112,5 +118,4 @@ async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, w
     while not socket.queue.empty():
         socket.queue.get_nowait()
         socket.queue.task_done()
-    await socket.close(wait=False, abort=True)
-    socket.queue.put_nowait(None)
+    await socket.close(wait=False, abort=True)  # tells the server's handler of disconnects, which releases

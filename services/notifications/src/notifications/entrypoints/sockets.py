@@ -5,13 +5,14 @@ from typing import Any
 import socketio
 from socketio.exceptions import ConnectionRefusedError as SocketRefusedError
 
+from notifications.adapters.sockets import SocketEmitter
 from notifications.application.live import Live
 from production_contracts.times import format_timestamp
 from servicekit.logs import bound
 from servicekit.problems import ProblemError
 
 
-def install(server: "socketio.AsyncServer", live: Live) -> None:
+def install(server: "socketio.AsyncServer", live: Live, emitter: SocketEmitter) -> None:
     """Let a Socket.IO server hand what its clients send to ``live``."""
 
     async def connect(sid: str, _environ: dict[str, Any], auth: Any = None) -> None:  # noqa: ANN401 - a client's
@@ -32,6 +33,7 @@ def install(server: "socketio.AsyncServer", live: Live) -> None:
 
     async def disconnect(sid: str, _reason: str = "") -> None:
         live.leave(sid)
+        emitter.release(sid)
 
     server.on("connect", connect)
     server.on("auth:renew", renew)

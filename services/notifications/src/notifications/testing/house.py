@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -23,7 +23,7 @@ from servicekit.testing import running
 class House:
     """What tests of the service share.
 
-    ``sign`` mints a token for ``tenant=...``; what is entered into ``stack`` ends with the house.
+    ``sign`` mints a token for ``tenant=...``; ``urls`` are those of the instances that run all the time.
     """
 
     kafka_bootstrap: str
@@ -33,11 +33,11 @@ class House:
     owners: StubOwners
     owners_url: str
     producer: Producer
-    stack: contextlib.AsyncExitStack
     urls: list[str] = field(default_factory=list)
 
-    async def start(self, **changes: Any) -> tuple[Notifications, str]:  # noqa: ANN401 - any setting
-        """Start an instance with settings of its own, and give its URL."""
+    @contextlib.asynccontextmanager
+    async def instance(self, **changes: Any) -> AsyncIterator[str]:  # noqa: ANN401 - any setting
+        """Run an instance with settings of its own while inside; gives its URL."""
         given: dict[str, Any] = {
             "http_port": 0,
             "kafka_bootstrap": self.kafka_bootstrap,
@@ -51,9 +51,8 @@ class House:
             "resume_limit": 2_000,
         }
         service = Notifications(Settings.model_validate(given | changes))
-        url = await self.stack.enter_async_context(running(service.app, websockets=True))
-        self.urls.append(url)
-        return service, url
+        async with running(service.app, websockets=True, farewell=service.send_away) as url:
+            yield url
 
     async def tell(self, tenant_id: UUID, stream: Stream, count: int = 1) -> None:
         """Let events happen, and let Kafka know."""

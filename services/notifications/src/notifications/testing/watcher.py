@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import socketio
 
 from notifications.testing.waiting import until
@@ -17,7 +18,10 @@ class Watcher:
         self.heard: list[tuple[str, Any]] = []
         self.refusals: list[Any] = []
         self.after: dict[str, int] = {}
-        self.client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.2)
+        self._session = aiohttp.ClientSession()  # its own would be left open where it is refused
+        self.client = socketio.AsyncClient(
+            reconnection_delay=0.05, reconnection_delay_max=0.2, http_session=self._session
+        )
         self.client.on("*", self._hear)
         self.client.on("connect_error", self._refused)
 
@@ -36,11 +40,16 @@ class Watcher:
     def _auth(self) -> dict[str, Any]:
         return self.auth | ({"after": self.after} if self.after else {})
 
-    async def connect(self, transports: list[str] | None = None) -> "Watcher":
+    async def connect(self, **options: Any) -> "Watcher":  # noqa: ANN401 - as socketio takes them
         """Connect, and return once the socket is ready; `ConnectionError` of socketio where it is refused."""
-        await self.client.connect(self.url, auth=self._auth, transports=transports)
+        await self.client.connect(self.url, auth=self._auth, **options)
         await until(lambda: bool(self.messages("ready")), "ready")
         return self
+
+    async def close(self) -> None:
+        """Disconnect, and give up coming back."""
+        await self.client.shutdown()
+        await self._session.close()
 
     def messages(self, name: str) -> list[Any]:
         """Give the messages of a name."""
