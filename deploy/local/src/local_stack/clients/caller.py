@@ -1,7 +1,7 @@
 """Somebody who calls the gateway."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,14 +54,14 @@ class Caller:
         self,
         method: str,
         path: str,
-        body: Any = None,  # noqa: ANN401 - JSON, or bytes as they are
+        body: Any = None,  # noqa: ANN401 - JSON, or bytes as they are, at once or in pieces
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request with the token; `headers` come on top and may replace it."""
         sent = {"Authorization": f"Bearer {self.token}"} | dict(headers or {})
-        content: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
+        content: dict[str, Any] = {"data": body} if isinstance(body, bytes | AsyncIterable) else {"json": body}
         async with self.session.request(
             method, self.url + path, params=query, headers=sent, **({} if body is None else content)
         ) as response:
@@ -77,7 +77,7 @@ class Caller:
     async def post(
         self,
         path: str,
-        body: Any = None,  # noqa: ANN401 - JSON, or bytes as they are
+        body: Any = None,  # noqa: ANN401 - JSON, or bytes as they are, at once or in pieces
         *,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -87,7 +87,7 @@ class Caller:
     async def patch(
         self,
         path: str,
-        body: Any,  # noqa: ANN401 - JSON, or bytes as they are
+        body: Any,  # noqa: ANN401 - JSON, or bytes as they are, at once or in pieces
         *,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -120,7 +120,7 @@ class Caller:
         """Read a stream of events past a position to its head."""
         events: list[Any] = []
         while True:
-            asked = {"stream": stream, "after": after, "limit": limit}
+            asked: dict[str, str | int] = {"stream": stream, "after": after, "limit": limit}
             page = expect(await self.get("/v1/events", asked), 200).body
             if not page["items"]:
                 return events

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import aiohttp
 import socketio
 
 from local_stack.clients.waiting import PATIENCE_SECONDS
@@ -35,21 +36,23 @@ class Watcher:
     """
 
     def __init__(
-        self, url: str, token: str, *, after: Mapping[str, int] | None = None, reconnects: bool = True
+        self, session: aiohttp.ClientSession, url: str, token: str, *, after: Mapping[str, int] | None = None
     ) -> None:
         """Describe the watcher; `connect`, or `async with`, connects."""
         self.url = url
         self.token = token
         self.positions: dict[str, int] | None = None if after is None else dict(after)
+        self.epoch: str | None = None
         self.heard: list[Heard] = []
         self.ready: list[Any] = []
         self.resyncs: list[Any] = []
         self.refusals: list[Any] = []
         self.disconnects: list[str] = []
         self._changed = asyncio.Event()
-        # Short delays: a test that waits for a reconnect should not wait for a politeness meant for crowds.
+        # Short delays: whoever waits for a reconnect should not wait for a politeness meant for crowds. With a session
+        # of ours: the client loses hold of its own when it reconnects while it still closes it.
         self.client = socketio.AsyncClient(
-            reconnection=reconnects, reconnection_delay=0.1, reconnection_delay_max=0.5, handle_sigint=False
+            http_session=session, reconnection_delay=0.1, reconnection_delay_max=0.5, handle_sigint=False
         )
         # Plain functions, so that they are called in the order in which messages came.
         self.client.on("ready", self._keep_ready)
@@ -65,7 +68,12 @@ class Watcher:
 
     def auth(self) -> dict[str, Any]:
         """Say who we are and where we are; asked at each connection."""
-        return {"token": self.token} | ({} if self.positions is None else {"after": dict(self.positions)})
+        said: dict[str, Any] = {"token": self.token}
+        if self.positions is not None:
+            said["after"] = dict(self.positions)
+        if self.epoch is not None:
+            said["epoch"] = self.epoch
+        return said
 
     async def connect(self) -> None:
         """Connect and wait for `ready`.
@@ -131,6 +139,7 @@ class Watcher:
 
     def _keep_ready(self, message: Any) -> None:  # noqa: ANN401 - JSON
         self.ready.append(message)
+        self.epoch = message["epoch"]
         if self.positions is None:
             self.positions = {stream: message[stream] for stream in ("booking", "tenancy")}
         self._changed.set()
