@@ -62,7 +62,8 @@ class RedisChannel:
         """Listen, for ever; a lost connection is made again, at growing intervals."""
         wait = FIRST_WAIT_S
         while True:
-            redis = connect(self._url)
+            # Without retries: redis-py would quietly subscribe again to what it knows of, which is not all.
+            redis = connect(self._url, retries=0)
             try:
                 async with redis.pubsub() as pubsub:
                     await pubsub.subscribe(HEARTH, *self._tenants)

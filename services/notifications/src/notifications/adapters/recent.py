@@ -42,8 +42,8 @@ return #told - 1
 """Keeps and tells what is past the last entry; the rest was told before. Atomic: never one without the other."""
 
 
-def connect(url: str) -> "Redis":
-    """Make a client; every command has a deadline and is tried once more on a connection that turned out dead."""
+def connect(url: str, *, retries: int = 1) -> "Redis":
+    """Make a client; each command has a deadline, and ``retries`` on a connection that turned out dead."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -52,7 +52,7 @@ def connect(url: str) -> "Redis":
         socket_connect_timeout=DEADLINE_S,
         socket_keepalive=True,
         decode_responses=True,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), retries),
     )
     return Redis.from_pool(pool)
 

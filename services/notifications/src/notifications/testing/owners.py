@@ -36,7 +36,7 @@ class StubOwners:
     def happen(self, tenant_id: UUID, stream: Stream, count: int = 1) -> list[dict[str, Any]]:
         """Let events happen; nobody has been told of them."""
         history = self.events[tenant_id, stream]
-        made = [_event(KINDS[stream], len(history) + number) for number in range(1, count + 1)]
+        made = [make_event(KINDS[stream], len(history) + number) for number in range(1, count + 1)]
         history.extend(made)
         return made
 
@@ -70,7 +70,8 @@ class StubOwners:
         return events
 
 
-def _event(kind: EventType, position: int) -> dict[str, Any]:
+def make_event(kind: EventType, position: int) -> dict[str, Any]:
+    """Make an event as its owner stores it, with sealed notes."""
     moment = "2027-05-08T20:00:00.000Z"
     data = {
         "id": str(uuid4()),

@@ -1,0 +1,126 @@
+"""The channels of a real Redis, across what can happen to a connection."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from local_stack.redis_server import Redis as RedisServer
+from notifications.adapters import channel as channels
+from notifications.adapters.channel import RedisChannel
+from notifications.adapters.recent import RedisRecent, channel_name, connect
+from notifications.background import begin, end
+from notifications.domain.positions import LiveEvent
+from notifications.testing.memory import live_event
+from notifications.testing.waiting import until
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.told: list[tuple[UUID, int]] = []
+        self.heard: list[UUID] = []
+
+    def receive(self, tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
+        self.told += [(tenant_id, event.position) for event in events]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def tell(redis: Redis) -> Callable[[UUID, int], object]:
+    recent = RedisRecent(redis, kept=100, expire_s=60)
+
+    async def publish(tenant_id: UUID, position: int) -> None:
+        await recent.publish({(tenant_id, "booking"): [live_event("booking", position)]})
+
+    return publish
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+@pytest.fixture
+async def channel(redis_url: str, ear: Ear) -> AsyncIterator[RedisChannel]:
+    made = RedisChannel(redis_url, receive=ear.receive, heard=ear.heard.append)
+    task = begin("channel", made.run())
+    await until(lambda: made.connected, "a connection")
+    yield made
+    await end(task)
+
+
+async def test_only_tenants_that_are_listened_to_are_heard(channel: RedisChannel, ear: Ear, tell) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    mine, other = uuid4(), uuid4()
+    channel.listen(mine)
+    channel.listen(other)
+    await until(lambda: set(ear.heard) == {mine, other}, "both tenants are heard")
+    channel.forget(other)
+    await tell(other, 1)
+    await tell(mine, 1)
+    await until(lambda: (mine, 1) in ear.told, "the event")
+    assert (other, 1) not in ear.told
+
+
+async def test_after_a_lost_connection_every_tenant_is_heard_again(  # type: ignore[no-untyped-def]
+    channel: RedisChannel,
+    ear: Ear,
+    tell,  # noqa: ANN001
+    redis: Redis,
+) -> None:
+    tenants = [uuid4() for _ in range(20)]
+    for tenant_id in tenants:
+        channel.listen(tenant_id)
+    await until(lambda: len(ear.heard) == 20, "all are heard")
+    await redis.client_kill_filter(_type="pubsub")
+    await until(lambda: set(ear.heard[20:]) == set(tenants), "all are heard again")
+    await tell(tenants[7], 1)
+    await until(lambda: ear.told == [(tenants[7], 1)], "the event")
+
+
+async def test_a_redis_that_restarts_is_listened_to_again(  # type: ignore[no-untyped-def]
+    channel: RedisChannel,
+    ear: Ear,
+    tell,  # noqa: ANN001
+    redis_server: RedisServer,
+) -> None:
+    first, second = uuid4(), uuid4()
+    channel.listen(first)
+    await until(lambda: ear.heard == [first], "the first is heard")
+    redis_server.stop()
+    await until(lambda: not channel.connected, "the loss")
+    channel.listen(second)
+    redis_server.start()
+    await until(lambda: set(ear.heard[1:]) == {first, second}, "both are heard")
+    await tell(second, 1)
+    await until(lambda: ear.told == [(second, 1)], "the event")
+
+
+async def test_silence_is_broken_by_a_question_and_a_dead_line_is_left(
+    channel: RedisChannel, ear: Ear, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "SILENCE_S", 0.2)
+    tenant_id = uuid4()
+    channel.listen(tenant_id)
+    await until(lambda: ear.heard == [tenant_id], "the tenant is heard")
+    redis_server.pause()
+    try:
+        await until(lambda: not channel.connected, "the loss")
+    finally:
+        redis_server.resume()
+    await until(lambda: len(ear.heard) > 1, "the tenant is heard again")
+
+
+async def test_what_cannot_be_read_is_looked_for_elsewhere(channel: RedisChannel, ear: Ear, redis: Redis) -> None:
+    tenant_id = uuid4()
+    channel.listen(tenant_id)
+    await until(lambda: ear.heard == [tenant_id], "the tenant is heard")
+    await redis.publish(channel_name(tenant_id), "booking\nnonsense")
+    await until(lambda: ear.heard == [tenant_id, tenant_id], "a look elsewhere")
+    assert ear.told == []
