@@ -1,12 +1,9 @@
 """Two instances of the service on engines of their own."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 from uuid import UUID
 
-import aiohttp
 import pytest
 
 from local_stack.engines import Engines
@@ -14,22 +11,12 @@ from local_stack.environment import NAMESPACE
 from local_stack.issuer import Issuer
 from notifications.testing.house import Guest, House
 from notifications.testing.owners import StubOwners
-from notifications.testing.waiting import until
+from notifications.testing.waiting import until, until_ready
 from servicekit.kafka import Producer
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
 from servicekit.tokens import TokenVerifier
 from servicekit.topics import create_topics
-
-
-async def until_ready(url: str) -> None:
-    """Wait until an instance has its partitions; a new Kafka takes its time over the first group."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(120):
-        while True:
-            async with session.get(f"{url}/readyz") as response:
-                if response.status == HTTPStatus.OK:
-                    return
-            await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

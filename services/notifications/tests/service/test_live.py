@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import random
+import signal
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +14,11 @@ import pytest
 import redis.asyncio as redis
 from socketio.exceptions import ConnectionError as SocketConnectionError
 
+from local_stack.engines import Engines
+from local_stack.port import HOST, free_ports
 from notifications.testing.house import Guest, House
 from notifications.testing.owners import CIPHERTEXT
-from notifications.testing.waiting import until
+from notifications.testing.waiting import until, until_ready
 from notifications.testing.watcher import Watcher
 
 
@@ -264,3 +269,38 @@ async def test_health_readiness_metrics_and_problems_share_the_port(guest: Guest
             assert 'notifications_connections_total{outcome="accepted"}' in told
         async with session.get("/nowhere") as response:
             assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+async def test_an_outage_of_redis_delays_and_loses_nothing(guest: Guest, own_engines: Engines) -> None:
+    watchers = [await guest.watcher(url).connect() for url in guest.house.urls]
+    await guest.happens(5)
+    own_engines.redis.stop()
+    await guest.happens(20)
+    late = guest.watcher(after={"booking": 3})
+    await late.connect()
+    own_engines.redis.start()
+    await guest.happens(5)
+    for watcher in watchers:
+        await watcher.until_heard("booking", range(1, 31))
+    await late.until_heard("booking", range(4, 31))
+
+
+async def test_the_process_serves_and_ends_in_order(guest: Guest) -> None:
+    port = free_ports(1)[0]
+    url = f"http://{HOST}:{port}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "notifications", env=os.environ | guest.house.environment(port)
+    )
+    try:
+        await until_ready(url)
+        watcher = await guest.watcher(url).connect()
+        await guest.happens(3)
+        await watcher.until_heard("booking", range(1, 4))
+        process.terminate()
+        # uvicorn raises the signal again once everything is shut down.
+        assert await asyncio.wait_for(process.wait(), 60) in {0, -signal.SIGTERM}
+        await until(lambda: bool(watcher.refusals), "an attempt to connect again")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,19 @@ class House:
     @contextlib.asynccontextmanager
     async def instance(self, **changes: Any) -> AsyncIterator[str]:  # noqa: ANN401 - any setting
         """Run an instance with settings of its own while inside; gives its URL."""
-        given: dict[str, Any] = {
+        service = Notifications(Settings.model_validate(self._given | changes))
+        async with running(service.app, websockets=True, farewell=service.send_away) as url:
+            yield url
+
+    def environment(self, port: int) -> dict[str, str]:
+        """Give the environment variables of an instance in a process of its own."""
+        given = self._given | {"http_port": port, "auth_issuers": [self.issuer.model_dump(mode="json")]}
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+        return {f"NOTIFICATIONS_{name.upper()}": text for name, text in texts.items()}
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {
             "http_port": 0,
             "kafka_bootstrap": self.kafka_bootstrap,
             "redis_url": self.redis_url,
@@ -50,9 +63,6 @@ class House:
             "owner_check_seconds": 0.5,
             "resume_limit": 2_000,
         }
-        service = Notifications(Settings.model_validate(given | changes))
-        async with running(service.app, websockets=True, farewell=service.send_away) as url:
-            yield url
 
     async def tell(self, tenant_id: UUID, stream: Stream, count: int = 1) -> None:
         """Let events happen, and let Kafka know."""
