@@ -1,7 +1,8 @@
 """What the tests of booking stand on: commands to ask, and a worker on a real database without Kafka."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 from aiokafka import ConsumerRecord
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.adapters.bookings import Key
 from booking.application.decider import BookingDecider
@@ -22,6 +24,7 @@ from production_contracts.roles import Role
 from production_contracts.topics import BOOKING_COMMANDS
 from servicekit import journal
 from servicekit.database import Database
+from servicekit.deciding import Ledger
 from servicekit.kafka import Record
 from servicekit.replies import Settled
 from servicekit.worker import CommandWorker
@@ -40,6 +43,41 @@ class KnownRoster:
         """Know everything."""
         del artists
         return frozenset()
+
+
+Hook = Callable[[], Awaitable[None]]
+
+
+class HookedDecider(BookingDecider):
+    """Decides as the service does; what a test wants to happen at a moment happens then, once."""
+
+    after_load: Hook | None = None
+    before_commit: Hook | None = None
+
+    async def load(self, connection: AsyncConnection, commands: Sequence[Command]) -> Ledger:
+        """Load, and let happen what comes between loading and writing."""
+        ledger = await super().load(connection, commands)
+        hook, self.after_load = self.after_load, None
+        if hook is not None:
+            await hook()
+        save, last = ledger.save, self.before_commit
+
+        async def save_then(connection: AsyncConnection) -> None:
+            await save(connection)
+            if last is not None:
+                self.before_commit = None
+                await last()
+
+        ledger.save = save_then  # type: ignore[method-assign]
+        return ledger
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    """Return once a condition holds; an AssertionError where it does not in time."""
+    deadline = asyncio.get_running_loop().time() + 30.0
+    while not await condition():
+        assert asyncio.get_running_loop().time() < deadline, f"in vain: {what}"
+        await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -92,7 +130,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         """Make the worker."""
-        self.decider = BookingDecider(self.roster)
+        self.decider = HookedDecider(self.roster)
         self.worker = CommandWorker(self.database, self.decider, self.desk, self.desk, self.desk)  # type: ignore[arg-type]
 
     def another(self) -> "Bench":
@@ -140,6 +178,11 @@ class Bench:
         async with self.database.reading(tenant) as connection:
             return await journal.head(connection, tenant)
 
+    async def waits_for_a_lock(self) -> bool:
+        """Whether somebody in this database waits for somebody else."""
+        query = "select 1 from pg_stat_activity where datname = %s and wait_event_type = 'Lock'"
+        return bool(await self.as_superuser(query, self.fresh.name))
+
     async def as_superuser(self, query: str, *values: object) -> list[Any]:
         """Go behind the service's back: no policy and no lock of ours binds this."""
         async with await psycopg.AsyncConnection.connect(self.fresh.superuser_dsn, autocommit=True) as connection:
@@ -147,9 +190,13 @@ class Bench:
             return [] if cursor.description is None else await cursor.fetchall()
 
 
-def recorded(command: Command, offset: int = 0) -> Record:
-    """Make the record that a consumer receives of a command."""
-    return consumed(command_record(command, BOOKING_COMMANDS.name, command.body.expires_at), offset)
+def recorded(
+    command: Command, offset: int = 0, *, value: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()
+) -> Record:
+    """Make the record that a consumer receives of a command; with another value or more headers if given."""
+    record = command_record(command, BOOKING_COMMANDS.name, command.body.expires_at)
+    changed = replace(record, value=record.value if value is None else value, headers=[*record.headers, *headers])
+    return consumed(changed, offset)
 
 
 def ask(
