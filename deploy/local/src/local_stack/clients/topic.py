@@ -79,7 +79,11 @@ class Topic:
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
