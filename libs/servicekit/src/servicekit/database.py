@@ -57,6 +57,7 @@ class Database:
             pool_timeout=5.0,
             connect_args=connect,
             json_deserializer=orjson.loads,
+            hide_parameters=True,  # an error ends in a log or a dead letter: what a tenant wrote does not
         )
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
