@@ -174,6 +174,8 @@ async def test_what_cannot_be_read_is_put_aside_and_its_neighbours_go_on(service
         await consumer.stop()
     assert any("UTF-8" in reason for reason in reasons)
     assert any("not for this topic" in reason for reason in reasons)
+    assert any("invalid byte sequence" in reason for reason in reasons)
+    assert not any("user_ana" in reason for reason in reasons)
     assert not service.desk.replies[nul.id]
 
 

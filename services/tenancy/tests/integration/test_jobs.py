@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from uuid import UUID
 
 import pytest
 from services.tenancy.tests.conftest import Service, ask
@@ -11,6 +12,9 @@ from local_stack.engines import Engines
 from local_stack.environment import service_environment
 from local_stack.port import Ports
 from production_contracts.commands import AmendArtist, ArchiveArtist, CreateArtist
+from servicekit import jobs
+from servicekit.database import Database
+from tenancy.application.projection import RosterProjection
 
 
 class _Shell:
@@ -35,6 +39,14 @@ class _Shell:
         return process.returncode, said.decode()
 
 
+async def _differing(service: Service) -> list[UUID]:
+    database = Database(service.database.url, pool_size=1)
+    try:
+        return (await jobs.verify(database, "tenancy", RosterProjection())).differing
+    finally:
+        await database.stop()
+
+
 @pytest.fixture
 def shell(tenancy_engines: Engines, service: Service) -> _Shell:
     return _Shell(tenancy_engines, service)
@@ -50,13 +62,13 @@ async def test_the_events_say_what_the_rows_say_and_a_rebuild_mends_what_was_tam
         await service.desk.do(ask(reader.tenant_id, AmendArtist(name="Ana B"), create.aggregate_id))
         await service.desk.do(ask(reader.tenant_id, ArchiveArtist(), create.aggregate_id))
     before = (await mine.get("/v1/artists"))[1], (await mine.get("/v1/tenant"))[1]
-    assert (await shell.tenancy("rebuild", "--verify"))[0] == 0
+    assert await _differing(service) == []
     service.look("update artists set name = 'Eve' where tenant_id = %s returning 1", mine.tenant_id)
     service.look("delete from tenants where tenant_id = %s returning 1", mine.tenant_id)
     status, said = await shell.tenancy("rebuild", "--verify")
     assert (status, str(mine.tenant_id) in said, str(other.tenant_id) in said) == (1, True, False)
     assert (await shell.tenancy("rebuild"))[0] == 0
-    assert (await shell.tenancy("rebuild", "--verify"))[0] == 0
+    assert await _differing(service) == []
     assert ((await mine.get("/v1/artists"))[1], (await mine.get("/v1/tenant"))[1]) == before
 
 

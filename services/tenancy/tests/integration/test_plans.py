@@ -1,0 +1,38 @@
+"""What PostgreSQL makes of the reads under the serving role, whose policy hides what is no leakproof condition."""
+
+from uuid import uuid4
+
+import psycopg
+from services.tenancy.tests.conftest import Service
+
+from tenancy.adapters import roster
+
+
+def _explain(service: Service, statement: str, **values: object) -> str:
+    with psycopg.connect(service.database.dsn) as connection:
+        connection.execute("select set_config('app.tenant_ids', %s, true)", ("{" + str(values["tenant"]) + "}",))
+        for name in sorted(values, key=len, reverse=True):
+            statement = statement.replace(f":{name}", f"%({name})s")
+        rows = connection.execute(f"explain {statement}".encode(), values).fetchall()
+        return "\n".join(row[0] for row in rows)
+
+
+async def test_a_page_of_a_long_roster_is_read_in_the_order_of_its_index(service: Service) -> None:
+    tenants = uuid4(), uuid4()
+    for tenant in tenants:
+        service.look(
+            """
+            insert into artists
+            select %s, gen_random_uuid(), 'Artist ' || n, null, 'active', 1, n, 'user_ana', now(), now()
+            from generate_series(1, 5000) n returning 1
+            """,
+            tenant,
+        )
+    with psycopg.connect(service.database.superuser_dsn, autocommit=True) as connection:
+        connection.execute("analyze artists")
+    page = {"tenant": tenants[0], "after_name": "Artist 4", "after_id": uuid4(), "status": None, "limit": 51}
+    plan = _explain(service, roster._PAGE.text, **page)
+    for tenant in tenants:
+        service.look("delete from artists where tenant_id = %s returning 1", tenant)
+    assert "Index Scan using artists_by_name" in plan, plan
+    assert "Sort" not in plan, plan
