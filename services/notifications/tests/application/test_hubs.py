@@ -101,6 +101,18 @@ async def test_a_flush_in_the_middle_hides_nothing(stage: Stage) -> None:
         await stage.until_sent(sid, "booking", range(1, 36))
 
 
+async def test_a_socket_that_begins_ahead_of_its_hub_is_not_sent_what_it_has(stage: Stage) -> None:
+    hubs = await stage.instance()
+    await (await stage.sit(hubs, "ana"))
+    untold = stage.happen(5)
+    await (await stage.sit(hubs, "ben"))
+    await stage.until_sent("ana", "booking", range(1, 6))
+    await stage.recent.publish(untold)
+    await stage.recent.publish(stage.happen(1))
+    await stage.until_sent("ana", "booking", range(1, 7))
+    await stage.until_sent("ben", "booking", [6])
+
+
 async def test_every_instance_hands_on_every_event(stage: Stage) -> None:
     first, second = await stage.instance(), await stage.instance()
     await (await stage.sit(first, "ana"))
@@ -181,8 +193,10 @@ async def test_a_position_that_the_owner_does_not_have_stops_nothing(stage: Stag
     hubs = await stage.instance()
     await (await stage.sit(hubs, "ana"))
     hubs.receive(stage.tenant_id, [live_event("booking", 1_000)])
+    await until(lambda: bool(stage.owners.asked), "the owner is asked")
     await stage.recent.publish(stage.happen(3))
     await stage.until_sent("ana", "booking", [1, 2, 3])
+    assert len(stage.owners.asked) < 10
 
 
 async def test_sockets_of_an_epoch_that_has_passed_are_sent_away(stage: Stage) -> None:

@@ -1,5 +1,9 @@
-"""For tests: the ports of the application in memory, with faults that can be switched on."""
+"""For tests: the ports of the application in memory, with faults that can be switched on.
 
+What asks another process lets the event loop go on first, as a network would.
+"""
+
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -15,6 +19,7 @@ from production_contracts.events import STREAMS
 from servicekit.problems import ProblemError
 
 PAGE = 500
+HOPS = 3
 
 
 def live_event(stream: str, position: int) -> LiveEvent:
@@ -35,7 +40,7 @@ class MemoryRecent:
 
     async def publish(self, batch: Batch) -> None:
         """Keep and tell what is past the last event kept."""
-        self._check()
+        await self._reach()
         for (tenant_id, stream), events in batch.items():
             kept = self.streams[tenant_id, stream]
             fresh = []
@@ -49,15 +54,17 @@ class MemoryRecent:
 
     async def after(self, tenant_id: UUID, stream: str, position: int) -> list[LiveEvent]:
         """Read a page, holes and all."""
-        self._check()
+        await self._reach()
         return [event for at, event in self.streams[tenant_id, stream].items() if at > position][:PAGE]
 
     async def last(self, streams: Sequence[tuple[UUID, str]]) -> list[int]:
         """Read the last positions."""
-        self._check()
+        await self._reach()
         return [max(self.streams[key], default=0) for key in streams]
 
-    def _check(self) -> None:
+    async def _reach(self) -> None:
+        for _ in range(HOPS):
+            await asyncio.sleep(0)
         if self.down:
             message = "switched off"
             raise RecentUnavailableError(message)
@@ -107,7 +114,7 @@ class MemoryOwners:
 
     async def heads(self, token: str) -> dict[str, Head]:
         """Read the heads of the tenant that the token names."""
-        self._check()
+        await self._reach()
         return {
             stream: Head(position=self.positions[UUID(token), stream], epoch=self.epochs[stream]) for stream in STREAMS
         }
@@ -115,11 +122,13 @@ class MemoryOwners:
     async def after(self, stream: str, position: int, token: str) -> list[LiveEvent]:
         """Read a page of the tenant that the token names."""
         self.asked.append((stream, position))
-        self._check()
+        await self._reach()
         last = min(self.positions[UUID(token), stream], position + PAGE)
         return [live_event(stream, at) for at in range(position + 1, last + 1)]
 
-    def _check(self) -> None:
+    async def _reach(self) -> None:
+        for _ in range(HOPS):
+            await asyncio.sleep(0)
         if self.down:
             detail = "switched off"
             raise ProblemError(problems.UNAVAILABLE, detail)
