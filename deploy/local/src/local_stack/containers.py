@@ -1,11 +1,11 @@
 """The engines as containers, for tests on machines with a Docker engine (testcontainers)."""
 
 import os
+import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
-import docker
-from docker.errors import DockerException, ImageNotFound
 from testcontainers.core.container import DockerContainer
 
 from local_stack import kafka, postgres, redis_server
@@ -17,6 +17,7 @@ from local_stack.process import Child
 POSTGRES_IMAGE = "postgres:15"
 REDIS_IMAGE = "redis:7"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
+IMAGES = (POSTGRES_IMAGE, REDIS_IMAGE, KAFKA_IMAGE)
 
 
 class Container(Part):
@@ -174,21 +175,21 @@ def engine_kind() -> str:
     chosen = os.environ.get("STACK_ENGINES")
     if chosen in {"native", "containers"}:
         return chosen
+    answers = _docker("version", seconds=10)
+    has_images = answers and all(
+        _docker("image", "inspect", image, seconds=10) or _docker("pull", image) for image in IMAGES
+    )
+    return "containers" if has_images else "native"
+
+
+def _docker(*words: str, seconds: float = 300) -> bool:
+    """Tell whether the command line of Docker is there and succeeds in time."""
+    if shutil.which("docker") is None:
+        return False
     try:
-        client = docker.from_env(timeout=10)
-    except DockerException:
-        return "native"
-    try:
-        for image in (POSTGRES_IMAGE, REDIS_IMAGE, KAFKA_IMAGE):
-            try:
-                client.images.get(image)
-            except ImageNotFound:
-                client.images.pull(image)
-    except DockerException:
-        return "native"
-    finally:
-        client.close()
-    return "containers"
+        return subprocess.run(["docker", *words], capture_output=True, check=False, timeout=seconds).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def for_tests(place: Place) -> Trio:

@@ -160,12 +160,22 @@ class Engines:
         """Give the URL of a database for a role, as libpq, psycopg and a bare asyncpg take it."""
         return self.addresses.postgres_dsn(database, role)
 
+    def begin(self) -> None:
+        """Start all of them, side by side; `wait_ready` waits for them."""
+        with ThreadPoolExecutor() as side_by_side:
+            list(side_by_side.map(lambda engine: engine.begin(), self.all))
+
+    def wait_ready(self, *engines: Part) -> None:
+        """Wait until these answer, or all of them."""
+        wait_until_ready(
+            engines or self.all, say=lambda engine: self.say(f"{engine.name} answers at {HOST}:{engine.port}")
+        )
+
     def start(self) -> None:
         """Start all of them and wait until each answers; on a failure none is left running."""
         try:
-            with ThreadPoolExecutor() as side_by_side:
-                list(side_by_side.map(lambda engine: engine.begin(), self.all))
-            wait_until_ready(self.all, say=lambda part: self.say(f"{part.name} answers at {HOST}:{part.port}"))
+            self.begin()
+            self.wait_ready()
         except BaseException:
             self.stop()
             raise

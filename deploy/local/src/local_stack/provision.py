@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from local_stack.checkout import ROOT
-from local_stack.engines import Addresses
+from local_stack.engines import Addresses, Engines
 from local_stack.environment import WITH_DATABASE
 from local_stack.failure import StackFailure
 from local_stack.process import Child, ended
@@ -77,30 +77,42 @@ def finish(jobs: Sequence[Child]) -> None:
             if not job.wait(JOB_SECONDS):
                 raise StackFailure(
                     part=job.name,
-                    problem=f"not done after {JOB_SECONDS:.0f} s",
+                    problem=f"it is not done after {JOB_SECONDS:.0f} s",
                     log=job.log,
-                    remedy="read the log above",
+                    remedy="see what the log says; on a busy machine, try again",
                 )
             if job.exit_code != 0:
                 raise StackFailure(
                     part=job.name,
                     problem=f"it failed ({ended(job.exit_code)})",
                     log=job.log,
-                    remedy="read the log above; when it is mended, start again",
+                    remedy="see what the log says; when it is mended, start again",
                 )
     finally:
         for job in jobs:
             job.kill()
 
 
-def provision(engines: Addresses, environment: Mapping[str, Mapping[str, str]], logs: Path) -> None:
-    """Do all of it, the slow steps side by side."""
-    topics = start_topics(engines, logs)
+def start_provisioned(engines: Engines, environment: Mapping[str, Mapping[str, str]]) -> None:
+    """Start the engines and give them what the services need; the migrations run while Kafka still starts.
+
+    On a failure nothing is left running.
+    """
+    jobs: list[Child] = []
     try:
-        create_roles(engines)
+        engines.begin()
+        engines.wait_ready(engines.postgres)
+        create_roles(engines.addresses)
         for service in WITH_DATABASE:
-            create_database(engines, service, service)
+            create_database(engines.addresses, service, service)
+            engines.say(f"migrating the database of {service}")
+            jobs.append(start_migration(service, environment[service], engines.logs))
+        engines.wait_ready(engines.redis, engines.kafka)
+        engines.say("creating the topics")
+        jobs.append(start_topics(engines.addresses, engines.logs))
+        finish(jobs)
     except BaseException:
-        topics.kill()
+        for job in jobs:
+            job.kill()
+        engines.stop()
         raise
-    finish([topics, *(start_migration(service, environment[service], logs) for service in WITH_DATABASE)])

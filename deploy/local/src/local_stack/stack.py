@@ -17,7 +17,7 @@ from local_stack.environment import SERVICES
 from local_stack.failure import StackFailure
 from local_stack.part import Part, wait_until_ready
 from local_stack.port import HOST, Ports, free_ports, variable
-from local_stack.provision import provision
+from local_stack.provision import start_provisioned
 from local_stack.services import Instance, Services
 from local_stack.supervisor import Supervisor
 
@@ -48,10 +48,9 @@ def run(ports: Ports, stop: Event, *, say: Say, ready: Callable[[], None]) -> No
         running.callback(lambda: say("everything is stopped"))
         running.callback(issuer.stop)
         issuer.begin()
-        running.enter_context(engines)
         services = Services(engines.addresses, ports=ports, issuer_url=issuer_url(ports), logs=checkout.LOGS)
-        say("migrating the databases, creating the topics")
-        provision(engines.addresses, services.environment, checkout.LOGS)
+        start_provisioned(engines, services.environment)
+        running.callback(engines.stop)
         say(f"starting {', '.join(SERVICES)}")
         running.enter_context(services)
         started: list[Part] = [issuer, *(services.instance(service) for service in SERVICES)]

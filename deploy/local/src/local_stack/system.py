@@ -9,7 +9,7 @@ from typing import Any, Self
 from local_stack.engines import Addresses, Engines, Place, Trio, native
 from local_stack.issuer import Issuer, IssuerServer
 from local_stack.port import HOST, Ports, free_ports
-from local_stack.provision import provision
+from local_stack.provision import start_provisioned
 from local_stack.services import Services
 
 
@@ -85,8 +85,8 @@ class System:
         """Start everything and wait until it is ready; on a failure nothing is left running."""
         with contextlib.ExitStack() as running:
             running.enter_context(IssuerServer(self.issuer, self.ports.issuer))
-            running.enter_context(self.engines)
-            provision(self.engines.addresses, self.services.environment, self.engines.logs)
+            start_provisioned(self.engines, self.services.environment)
+            running.callback(self.engines.stop)
             running.enter_context(self.services)
             self.services.start_all()
             self.services.start("notifications", number=2, port=self.second_notifications_port)
