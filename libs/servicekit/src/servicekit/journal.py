@@ -1,6 +1,8 @@
 """The journal: streams, event store and command log of a service that decides. All SQL on them stands here.
 
-Statements on many rows take arrays, so that a batch costs the same number of statements whatever it holds.
+Statements on many rows take arrays, so that a batch costs the same number of statements whatever it holds. Look-ups by
+such arrays are `lateral (… offset 0)`: without that fence the planner is free to read every row of the tenants in hand
+and hash them (165 µs a command instead of 14 over 200,000 outcomes of 200 tenants, and more with each day).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -32,7 +34,7 @@ _KNOWN = text("""
     select l.tenant_id, l.command_id, l.status, l.body, l.position
     from unnest(cast(:tenants as uuid[]), cast(:commands as uuid[])) as q (tenant_id, command_id)
     cross join lateral (
-        select * from command_log c where c.tenant_id = q.tenant_id and c.command_id = q.command_id
+        select * from command_log c where c.tenant_id = q.tenant_id and c.command_id = q.command_id offset 0
     ) l
 """)
 _KNOWN_KEYS = text("""
@@ -40,7 +42,7 @@ _KNOWN_KEYS = text("""
     from unnest(cast(:tenants as uuid[]), cast(:actors as text[]), cast(:keys as text[])) as q (tenant_id, actor, key)
     cross join lateral (
         select * from command_log c
-        where c.tenant_id = q.tenant_id and c.actor = q.actor and c.idempotency_key = q.key
+        where c.tenant_id = q.tenant_id and c.actor = q.actor and c.idempotency_key = q.key offset 0
     ) l
 """)
 _APPEND_EVENTS = text("""

@@ -1,6 +1,8 @@
 """Bookings in PostgreSQL: the projection that the exclusion constraint guards. All SQL on it stands here.
 
 What decides works on arrays, for all tenants of a batch at once; what reads names its one tenant besides the policy.
+Rows are found inside `lateral (… offset 0)`, and changed by where they stand: joined freely, the planner reads and
+hashes every row of the tenants in hand (271 µs a deleted booking instead of 31, over 200,000 of 200 tenants).
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +26,7 @@ _COLUMNS = """tenant_id, id, artist_id, start_time, end_time, status, title, ven
 
 _LOAD = text("""
     select b.* from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
-    cross join lateral (select * from bookings where bookings.tenant_id = q.tenant_id and bookings.id = q.id) b
+    cross join lateral (select * from bookings where bookings.tenant_id = q.tenant_id and bookings.id = q.id offset 0) b
 """)
 _NEIGHBOURS = text("""
     select b.*
@@ -51,8 +53,12 @@ _NEIGHBOURS = text("""
     where b.tenant_id = q.tenant_id
 """)
 _DELETE = text("""
-    delete from bookings b using unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
-    where b.tenant_id = q.tenant_id and b.id = q.id
+    delete from bookings where ctid = any (array(
+        select b.ctid from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
+        cross join lateral (
+            select ctid from bookings where bookings.tenant_id = q.tenant_id and bookings.id = q.id offset 0
+        ) b
+    ))
 """)
 _ARRAYS = """
     unnest(
@@ -73,11 +79,15 @@ _UPDATE = text(f"""
     update bookings b
     set title = n.title, venue = n.venue, notes = n.notes::json, version = n.version, position = n.position,
         updated_at = n.updated_at
-    from {_ARRAYS} where b.tenant_id = n.tenant_id and b.id = n.id
+    from {_ARRAYS}
+    cross join lateral (
+        select ctid from bookings where bookings.tenant_id = n.tenant_id and bookings.id = n.id offset 0
+    ) at
+    where b.ctid = at.ctid
 """)  # noqa: S608 - the list above
 _ARTISTS = text("""
     select a.tenant_id, a.id, a.status from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
-    cross join lateral (select * from artists where artists.tenant_id = q.tenant_id and artists.id = q.id) a
+    cross join lateral (select * from artists where artists.tenant_id = q.tenant_id and artists.id = q.id offset 0) a
 """)
 _GET = text(f"select {_COLUMNS} from bookings where tenant_id = :tenant and id = :id")  # noqa: S608
 _ARTIST = text("select 1 from artists where tenant_id = :tenant and id = :id")
