@@ -65,6 +65,29 @@ DATA: dict[type[Record], st.SearchStrategy[Record]] = {
         lambda given: commands.AmendArtist(**given)
     ),
     commands.ArchiveArtist: st.builds(commands.ArchiveArtist),
+    commands.RecordTenant: st.builds(
+        commands.RecordTenant, org_id=texts, name=st.none() | texts, slug=st.none() | texts, as_of=moments
+    ),
+    commands.DeleteTenant: st.builds(commands.DeleteTenant, as_of=moments),
+    commands.RecordMember: st.builds(
+        commands.RecordMember,
+        sub=texts,
+        role=st.none() | st.sampled_from(Role),
+        joined_at=st.none() | moments,
+        as_of=moments,
+    ),
+    commands.RemoveMember: st.builds(commands.RemoveMember, sub=texts, as_of=moments),
+    commands.RecordInvitation: st.builds(
+        commands.RecordInvitation,
+        invitation=texts,
+        role=st.none() | st.sampled_from(Role),
+        status=st.sampled_from(["pending", "accepted", "revoked"]),
+        as_of=moments,
+    ),
+    commands.RecordPerson: st.fixed_dictionaries(
+        {"sub": texts, "as_of": moments}, optional={"name": sealed, "email": sealed}
+    ).map(lambda given: commands.RecordPerson(**given)),
+    commands.ForgetPerson: st.builds(commands.ForgetPerson, sub=texts, as_of=moments),
 }
 
 

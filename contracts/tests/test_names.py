@@ -1,12 +1,14 @@
 """Names, numbers and rights that outside code relies on: a change here breaks somebody."""
 
 from copy import deepcopy
+from uuid import UUID
 
 import pytest
 
-from production_contracts import commands, events, problems, topics
+from production_contracts import commands, events, members, problems, topics
 from production_contracts.bookings import Booking
 from production_contracts.events import socket_message
+from production_contracts.members import Member
 from production_contracts.outcomes import is_accepted
 from production_contracts.roles import Permission, Role, may
 from production_contracts.sealed import sensitive_fields
@@ -23,6 +25,14 @@ from production_contracts.sealed import sensitive_fields
         ("ArtistCreated", "production.artist.created.v1", "artist:created", "tenancy"),
         ("ArtistAmended", "production.artist.amended.v1", "artist:amended", "tenancy"),
         ("ArtistArchived", "production.artist.archived.v1", "artist:archived", "tenancy"),
+        ("TenantAmended", "production.tenant.amended.v1", "tenant:amended", "tenancy"),
+        ("TenantDeleted", "production.tenant.deleted.v1", "tenant:deleted", "tenancy"),
+        ("MemberAdded", "production.member.added.v1", "member:added", "tenancy"),
+        ("MemberChanged", "production.member.changed.v1", "member:changed", "tenancy"),
+        ("MemberRemoved", "production.member.removed.v1", "member:removed", "tenancy"),
+        ("InvitationSent", "production.invitation.sent.v1", "invitation:sent", "tenancy"),
+        ("InvitationAccepted", "production.invitation.accepted.v1", "invitation:accepted", "tenancy"),
+        ("InvitationRevoked", "production.invitation.revoked.v1", "invitation:revoked", "tenancy"),
     ],
 )
 def test_an_event_has_three_names(store: str, kafka: str, socket: str, stream: str) -> None:
@@ -98,17 +108,32 @@ def test_only_a_success_is_accepted() -> None:
 
 
 def test_an_admin_may_everything_a_member_book_and_a_viewer_look() -> None:
+    read = {Permission.BOOKINGS_READ, Permission.ROSTER_READ, Permission.MEMBERS_READ}
     granted = {role: {permission for permission in Permission if may(role, permission)} for role in Role}
     assert granted == {
         Role.ADMIN: set(Permission),
-        Role.MEMBER: {Permission.BOOKINGS_READ, Permission.BOOKINGS_WRITE, Permission.ROSTER_READ},
-        Role.VIEWER: {Permission.BOOKINGS_READ, Permission.ROSTER_READ},
+        Role.MEMBER: read | {Permission.BOOKINGS_WRITE},
+        Role.VIEWER: read,
     }
 
 
-def test_commands_on_bookings_need_to_write_bookings_and_those_on_artists_the_roster() -> None:
-    needed = {"booking": Permission.BOOKINGS_WRITE, "tenancy": Permission.ROSTER_WRITE}
-    assert all(kind.permission is needed[kind.service] for kind in commands.COMMAND_TYPES)
+def test_commands_on_bookings_need_to_write_bookings_those_on_artists_the_roster_and_all_others_the_tenant() -> None:
+    needed = {"booking": Permission.BOOKINGS_WRITE, "artist": Permission.ROSTER_WRITE}
+    for kind in commands.COMMAND_TYPES:
+        assert kind.permission is needed.get(kind.name.split(".")[1], Permission.TENANT_WRITE)
+
+
+def test_no_event_of_a_person_has_a_place_for_a_name_or_an_address() -> None:
+    private = sensitive_fields(Member)
+    assert private == {"name", "email"}
+    for kind in (events.MEMBER_ADDED, events.MEMBER_CHANGED, events.MEMBER_REMOVED, events.INVITATION_SENT):
+        assert not private & kind.data.model_fields.keys()
+
+
+def test_ids_of_tenants_people_and_memberships_never_meet() -> None:
+    namespace = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+    tenant = members.tenant_id(namespace, "x")
+    assert len({tenant, members.person_id(namespace, "x"), members.member_id(tenant, "x")}) == 3
 
 
 def test_a_socket_gets_an_event_without_its_actor_and_without_sensitive_fields() -> None:

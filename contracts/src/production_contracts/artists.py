@@ -10,6 +10,7 @@ from production_contracts.text import ArtistName, TimeZone
 from production_contracts.times import Timestamp
 
 ArtistStatus = Literal["active", "archived"]
+TenantStatus = Literal["active", "deleted"]
 
 
 class ArtistRequest(Request):
@@ -48,9 +49,18 @@ class ArtistPage(Record):
 
 
 class Tenant(Record):
-    """A tenant: an organisation of the identity provider."""
+    """A tenant: an organisation of the identity provider, named as soon as that has told us of it.
+
+    ``as_of`` is the provider's own time of what is told here (null: it has not told us yet). A deleted tenant stays so.
+    """
 
     id: UUID
+    org_id: str | None = None
+    name: str | None = None
+    slug: str | None = None
+    status: TenantStatus = "active"
+    as_of: Timestamp | None = None
     version: int
     position: int
     created_at: Timestamp
+    updated_at: Timestamp | None = None

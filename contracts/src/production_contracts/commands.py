@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import Field, SerializeAsAny
 
 from production_contracts.bookings import ActiveStatus
+from production_contracts.members import InvitationStatus
 from production_contracts.records import Record
 from production_contracts.roles import Permission, Role
 from production_contracts.sealed import Sealed
@@ -87,6 +88,65 @@ class ArchiveArtist(Record):
     """Take an artist off the roster: bookings stay, new ones are refused."""
 
 
+class RecordTenant(Record):
+    """Take note of what the identity provider says of an organisation, at its time ``as_of``."""
+
+    org_id: str
+    name: str | None = None
+    slug: str | None = None
+    as_of: Timestamp
+
+
+class DeleteTenant(Record):
+    """Take note that the organisation is deleted, for good."""
+
+    as_of: Timestamp
+
+
+class RecordMember(Record):
+    """Take note that a user belongs to the organisation; ``role`` is null where it is none that we know."""
+
+    sub: str
+    role: Role | None = None
+    joined_at: Timestamp | None = None
+    as_of: Timestamp
+
+
+class RemoveMember(Record):
+    """Take note that a user does not belong to the organisation any more."""
+
+    sub: str
+    as_of: Timestamp
+
+
+class RecordInvitation(Record):
+    """Take note of how an invitation stands; whom it is for is not told, as nobody here asks."""
+
+    invitation: str
+    role: Role | None = None
+    status: InvitationStatus
+    as_of: Timestamp
+
+
+class RecordPerson(Record):
+    """Take note of a person's name and address; only the members that were given count, null clears.
+
+    The record's tenant is the person's own id (`members.person_id`), and its stream has no events.
+    """
+
+    sub: str
+    name: Sealed | None = None
+    email: Sealed | None = None
+    as_of: Timestamp
+
+
+class ForgetPerson(Record):
+    """Forget a person's name and address, for good."""
+
+    sub: str
+    as_of: Timestamp
+
+
 CommandData = (
     CreateBooking
     | ConfirmBooking
@@ -96,6 +156,13 @@ CommandData = (
     | CreateArtist
     | AmendArtist
     | ArchiveArtist
+    | RecordTenant
+    | DeleteTenant
+    | RecordMember
+    | RemoveMember
+    | RecordInvitation
+    | RecordPerson
+    | ForgetPerson
 )
 
 
@@ -119,6 +186,11 @@ def _artist(verb: str, data: type[Record]) -> CommandType:
     return CommandType(name=name, service="tenancy", data=data, permission=Permission.ROSTER_WRITE)
 
 
+def _people(noun: str, verb: str, data: type[Record]) -> CommandType:
+    name = f"production.{noun}.{verb}.v1"
+    return CommandType(name=name, service="tenancy", data=data, permission=Permission.TENANT_WRITE)
+
+
 COMMAND_TYPES: Final = (
     _booking("create", CreateBooking),
     _booking("confirm", ConfirmBooking),
@@ -128,6 +200,13 @@ COMMAND_TYPES: Final = (
     _artist("create", CreateArtist),
     _artist("amend", AmendArtist),
     _artist("archive", ArchiveArtist),
+    _people("tenant", "record", RecordTenant),
+    _people("tenant", "delete", DeleteTenant),
+    _people("member", "record", RecordMember),
+    _people("member", "remove", RemoveMember),
+    _people("invitation", "record", RecordInvitation),
+    _people("person", "record", RecordPerson),
+    _people("person", "forget", ForgetPerson),
 )
 BY_NAME: Final = {command.name: command for command in COMMAND_TYPES}
 BY_DATA: Final = {command.data: command for command in COMMAND_TYPES}

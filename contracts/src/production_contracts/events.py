@@ -6,6 +6,7 @@ from uuid import UUID
 
 from production_contracts.artists import Artist, Tenant
 from production_contracts.bookings import Booking, BookingEventData
+from production_contracts.members import InvitationEventData, MemberEventData
 from production_contracts.records import Record
 from production_contracts.sealed import sensitive_fields
 from production_contracts.times import Timestamp
@@ -44,6 +45,14 @@ TENANT_CREATED: Final = _event("tenancy", "tenant", "created", Tenant)
 ARTIST_CREATED: Final = _event("tenancy", "artist", "created", Artist)
 ARTIST_AMENDED: Final = _event("tenancy", "artist", "amended", Artist)
 ARTIST_ARCHIVED: Final = _event("tenancy", "artist", "archived", Artist)
+TENANT_AMENDED: Final = _event("tenancy", "tenant", "amended", Tenant)
+TENANT_DELETED: Final = _event("tenancy", "tenant", "deleted", Tenant)
+MEMBER_ADDED: Final = _event("tenancy", "member", "added", MemberEventData)
+MEMBER_CHANGED: Final = _event("tenancy", "member", "changed", MemberEventData)
+MEMBER_REMOVED: Final = _event("tenancy", "member", "removed", MemberEventData)
+INVITATION_SENT: Final = _event("tenancy", "invitation", "sent", InvitationEventData)
+INVITATION_ACCEPTED: Final = _event("tenancy", "invitation", "accepted", InvitationEventData)
+INVITATION_REVOKED: Final = _event("tenancy", "invitation", "revoked", InvitationEventData)
 
 EVENT_TYPES: Final = (
     BOOKING_CREATED,
@@ -55,6 +64,14 @@ EVENT_TYPES: Final = (
     ARTIST_CREATED,
     ARTIST_AMENDED,
     ARTIST_ARCHIVED,
+    TENANT_AMENDED,
+    TENANT_DELETED,
+    MEMBER_ADDED,
+    MEMBER_CHANGED,
+    MEMBER_REMOVED,
+    INVITATION_SENT,
+    INVITATION_ACCEPTED,
+    INVITATION_REVOKED,
 )
 BY_NAME: Final = {event.name: event for event in EVENT_TYPES}
 BY_KAFKA: Final = {event.kafka: event for event in EVENT_TYPES}

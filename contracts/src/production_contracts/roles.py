@@ -18,9 +18,11 @@ class Permission(StrEnum):
     BOOKINGS_WRITE = "bookings:write"
     ROSTER_READ = "roster:read"
     ROSTER_WRITE = "roster:write"
+    MEMBERS_READ = "members:read"
+    TENANT_WRITE = "tenant:write"
 
 
-_READ = frozenset({Permission.BOOKINGS_READ, Permission.ROSTER_READ})
+_READ = frozenset({Permission.BOOKINGS_READ, Permission.ROSTER_READ, Permission.MEMBERS_READ})
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.MEMBER: _READ | {Permission.BOOKINGS_WRITE},
