@@ -48,6 +48,11 @@ format: setup ## Mend what ruff can mend
 	$(PYTHON_BIN)/ruff check --fix .
 	$(PYTHON_BIN)/ruff format .
 
-lock: ## Renew requirements.lock after a change of dependencies (needs uv)
+EXPORT := uv export -q --format requirements.txt --no-header --no-emit-workspace
+lock: ## Renew the locks after a change of dependencies (needs uv): one of all, and one of what each image holds
 	uv lock
-	uv export -q --format requirements.txt --no-header --all-packages --no-emit-workspace --group dev --group build -o requirements.lock
+	$(EXPORT) --all-packages --group dev --group build -o requirements.lock
+	$(EXPORT) --only-group build -o deploy/build.lock
+	$(EXPORT) --package production-local-stack --only-group issuer -o deploy/local/issuer.lock
+	for service in gateway booking tenancy notifications; do \
+	  $(EXPORT) --package production-$$service --no-dev -o services/$$service/requirements.lock || exit 1; done

@@ -190,12 +190,12 @@ def _permissions(may: tuple[int, ...]) -> list[str]:
 
 
 class IssuerServer:
-    """Serves an issuer over HTTP on loopback, from a thread; a context manager."""
+    """Serves an issuer over HTTP, on loopback unless told otherwise, from a thread; a context manager."""
 
-    def __init__(self, issuer: Issuer, port: int) -> None:
+    def __init__(self, issuer: Issuer, port: int, *, address: str = HOST) -> None:
         """Bind the port; raises OSError when it is taken."""
         self.issuer = issuer
-        self._server = ThreadingHTTPServer((HOST, port), _handler(issuer))
+        self._server = ThreadingHTTPServer((address, port), _handler(issuer))
         self._server.daemon_threads = True
 
     def serve(self) -> None:
@@ -254,9 +254,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_stack.issuer", description="Issue tokens on this machine.")
     parser.add_argument("--port", type=int, default=Ports.from_environment().issuer)
     parser.add_argument("--data", type=Path, required=True, help="the folder that keeps the key")
+    parser.add_argument("--address", default=HOST, help="to listen on; in a container 0.0.0.0 (default: %(default)s)")
     arguments = parser.parse_args()
     issuer = Issuer.kept_in(arguments.data, f"http://{HOST}:{arguments.port}")
-    IssuerServer(issuer, arguments.port).serve()
+    IssuerServer(issuer, arguments.port, address=arguments.address).serve()
 
 
 if __name__ == "__main__":
