@@ -40,6 +40,11 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+async def open_to(connection: AsyncConnection, tenants: Collection[UUID]) -> None:
+    """Open the transaction that is under way to these tenants and no other."""
+    await connection.execute(_OPEN, {"tenants": "{" + ",".join(map(str, tenants)) + "}"})
+
+
 class Database:
     """A service's own database, through its serving role."""
 

@@ -34,6 +34,7 @@ from servicekit.health import Health
 from servicekit.kafka import Consumers, DeadLetters, Producer
 from servicekit.owner_api import Owner, journal_routes
 from servicekit.relay import Relay
+from servicekit.removals import Removals
 from servicekit.replies import Replies
 from servicekit.settings import AuthSettings, DatabaseSettings, KafkaSettings, ServiceSettings
 from servicekit.tokens import TokenVerifier
@@ -75,7 +76,13 @@ class DecidingService:
             pool_size=settings.database_pool_size,
             command_timeout=settings.database_timeout_seconds,
         )
-        self.verifier = TokenVerifier.of(settings)
+        self.removals = Removals(
+            settings.kafka_bootstrap,
+            client_id,
+            settings.kafka_partitions,
+            longest_token_seconds=settings.auth_longest_token_seconds,
+        )
+        self.verifier = TokenVerifier.of(settings, self.removals)
         self.producer = Producer(settings.kafka_bootstrap, client_id)
         self.dead_letters = DeadLetters(self.producer)
         self.relay = Relay(self.database, self.producer, stream, holder=settings.instance)
@@ -88,16 +95,20 @@ class DecidingService:
         self.health.add("kafka", self.producer.reaches_kafka)
         self.health.add("consumers", lambda: not self.consumers.complaints())
         self.health.add("relay", lambda: self.relay.running)
+        self.health.add("removals", lambda: self.removals.loaded)
         self._answers_after_publication = answers_after_publication
 
     def decide(self, decider: Decider) -> None:
         """Consume the stream's commands and have them decided."""
-        worker = CommandWorker(self.database, decider, self.relay, self.replies, self.dead_letters)
+        worker = CommandWorker(
+            self.database, decider, self.relay, self.replies, self.dead_letters, removals=self.removals
+        )
         self.consumers.batches([COMMANDS_OF[self.stream].name], self.stream, worker.handle)
 
     def app(self, *routers: APIRouter) -> FastAPI:
         """Make the HTTP app: the service's own routes, the journal's, health and metrics, and errors as problems."""
         app = FastAPI(title=self.stream, lifespan=self._lifespan, openapi_url=None)
+        app.state.broker = self.consumers.broker  # for who documents it
         app.router.routes.extend([*self.health.routes, metrics.route()])
         for router in (journal_routes(self.owner, answers_after_publication=self._answers_after_publication), *routers):
             app.include_router(router)
@@ -109,7 +120,7 @@ class DecidingService:
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         """Start the parts; stop them the other way round: a batch in hand is decided, published and answered."""
-        before: list[Part] = [self.verifier, self.producer, self.relay]
+        before: list[Part] = [self.removals, self.verifier, self.producer, self.relay]
         after: list[Part] = [*self.parts, self.consumers]
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.database.stop)

@@ -41,6 +41,7 @@ class Snapshot:
     """A read-only transaction on one tenant, and the head of its stream in it."""
 
     connection: AsyncConnection
+    principal: Principal
     tenant_id: UUID
     position: int
 
@@ -59,32 +60,40 @@ class Owner:
         self._verifier = verifier
         self._permission = permission
 
-    async def principal(self, request: Request) -> Principal:
-        """Tell who asks.
+    async def principal(self, request: Request, needs: Permission | None = None) -> Principal:
+        """Tell who asks; ``needs`` is what the read asks for, if another permission than the others.
 
         Raises:
             ProblemError: nobody whom we know, or who may not.
         """
         principal = await self._verifier.authenticate(request)
-        if not may(principal.role, self._permission):
-            raise ProblemError(problems.FORBIDDEN, f"this needs the permission {self._permission}")
+        permission = needs or self._permission
+        if not may(principal.role, permission):
+            raise ProblemError(problems.FORBIDDEN, f"this needs the permission {permission}")
         return principal
 
     @asynccontextmanager
-    async def snapshot(self, request: Request, at_least: int = 0) -> AsyncIterator[Snapshot]:
-        """Open a snapshot for whoever asks, which holds at least the events up to a position.
+    async def snapshot(
+        self, request: Request, at_least: int = 0, *, needs: Permission | None = None
+    ) -> AsyncIterator[Snapshot]:
+        """Open a snapshot for whoever asks, which holds at least the events up to a position; ``needs`` as above.
 
         Raises:
             ProblemError: not authenticated, not allowed, or the position was not reached in time.
         """
-        principal = await self.principal(request)
+        principal = await self.principal(request, needs)
         clock = asyncio.get_running_loop().time
         deadline = clock() + POSITION_WAIT_S
         while True:
             async with self._database.reading(principal.tenant_id) as connection:
                 position = await journal.head(connection, principal.tenant_id)
                 if position >= at_least:
-                    yield Snapshot(connection=connection, tenant_id=principal.tenant_id, position=position)
+                    yield Snapshot(
+                        connection=connection,
+                        principal=principal,
+                        tenant_id=principal.tenant_id,
+                        position=position,
+                    )
                     return
             if clock() > deadline:
                 detail = f"this stream stands at {position} and has not reached {at_least} yet"

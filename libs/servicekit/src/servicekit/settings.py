@@ -98,3 +98,8 @@ class AuthSettings(BaseSettings):
     auth_leeway_seconds: int = Field(
         default=5, ge=0, le=60, description="Tolerated difference between the issuer's clock and ours"
     )
+    auth_longest_token_seconds: int = Field(
+        default=24 * 60 * 60,
+        ge=60,
+        description="Longest life of a token; one that lives longer is refused, removals are kept in mind this long",
+    )

@@ -19,11 +19,13 @@ from production_contracts import problems
 from production_contracts.roles import Role
 from servicekit.keys import IssuerKeys
 from servicekit.problems import ProblemError
+from servicekit.removals import Removals
 from servicekit.settings import AuthSettings, IssuerSettings
 
 LONGEST_TOKEN: Final = 8 * 1024
 LONGEST_ID: Final = 255
 CACHED_TOKENS: Final = 10_000
+LONGEST_LIFE_SECONDS: Final = 24 * 60 * 60.0
 FRESH_SECONDS: Final = 300.0
 """How long a verified token, and an issuer's keys, are trusted without a look at the issuer."""
 
@@ -85,24 +87,33 @@ class TokenVerifier:
         *,
         authorized_parties: Sequence[str] = (),
         leeway_seconds: int = 5,
+        longest_seconds: float = LONGEST_LIFE_SECONDS,
+        removals: Removals | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Accept these issuers; ``clock`` gives seconds since 1970."""
+        """Accept these issuers, and refuse the tokens of those removed; ``clock`` gives seconds since 1970.
+
+        Without ``removals`` (in tests only) nobody is.
+        """
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._parties = frozenset(authorized_parties)
         self._leeway = leeway_seconds
+        self._longest = longest_seconds
+        self._removals = removals
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._keys: dict[str, IssuerKeys] = {}
         self._verified: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     @classmethod
-    def of(cls, settings: AuthSettings) -> "TokenVerifier":
-        """Make the verifier that the settings describe."""
+    def of(cls, settings: AuthSettings, removals: Removals | None = None) -> "TokenVerifier":
+        """Make the verifier that the settings describe; a service states its ``removals``."""
         return cls(
             settings.auth_issuers,
             authorized_parties=settings.auth_authorized_parties,
             leeway_seconds=settings.auth_leeway_seconds,
+            longest_seconds=settings.auth_longest_token_seconds,
+            removals=removals,
         )
 
     async def start(self) -> None:
@@ -127,8 +138,15 @@ class TokenVerifier:
 
         Raises:
             ProblemError: `unauthenticated`: not a valid token of an accepted issuer; `forbidden`: no organisation is
-                active in it, or the role is unknown; `unavailable`: the issuer's keys can't be had.
+                active in it, or the role is unknown, or it is of before its holder's removal, or the organisation is
+                deleted; `unavailable`: the issuer's keys can't be had, or who was removed is not known.
         """
+        principal = await self._authentic(token)
+        if self._removals is not None:
+            self._removals.check(principal.tenant_id, principal.sub, principal.iat)
+        return principal
+
+    async def _authentic(self, token: str) -> Principal:
         known = self._verified.get(token)
         if known is not None:
             if self._clock() < known[0]:
@@ -200,6 +218,9 @@ class TokenVerifier:
             raise unauthenticated(message)
         if now + self._leeway < max(begins, issued):
             message = "The token is not valid yet."
+            raise unauthenticated(message)
+        if expires - issued > self._longest:
+            message = f"The token lives longer than the {self._longest:.0f} s that one may."
             raise unauthenticated(message)
 
     def _check_party(self, claims: dict[str, Any]) -> None:

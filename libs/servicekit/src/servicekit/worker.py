@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 from production_contracts.commands import Command
 from production_contracts.envelope import UnreadableError, read_command
 from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_REUSED
-from production_contracts.roles import may
+from production_contracts.roles import Permission, may
 from servicekit import journal
 from servicekit.clock import now
 from servicekit.database import Database, is_transient
@@ -26,6 +26,7 @@ from servicekit.deciding import Decider, Decision, ForeignWriteError, refuse
 from servicekit.journal import KnownOutcome, LoggedOutcome, StoredEvent
 from servicekit.kafka import DeadLetters, KafkaUnavailableError, Record
 from servicekit.relay import Relay
+from servicekit.removals import Removals
 from servicekit.replies import Replies, Settled
 
 DECIDED = Counter("commands_decided_total", "Commands decided", ["type", "status"])
@@ -48,11 +49,18 @@ class CommandWorker:
     """Handles batches of one service's commands."""
 
     def __init__(
-        self, database: Database, decider: Decider, relay: Relay, replies: Replies, dead_letters: DeadLetters
+        self,
+        database: Database,
+        decider: Decider,
+        relay: Relay,
+        replies: Replies,
+        dead_letters: DeadLetters,
+        *,
+        removals: Removals | None = None,
     ) -> None:
-        """Put the parts together."""
-        self._database = database
+        """Put the parts together; a service states its ``removals``, without them nobody is removed."""
         self._decider = decider
+        self._judge = Judge(database, decider, removals)
         self._relay = relay
         self._replies = replies
         self._dead_letters = dead_letters
@@ -80,8 +88,7 @@ class CommandWorker:
     async def _settle(self, taken: Sequence[_Taken]) -> None:
         commands = [command for _, command in taken]
         try:
-            await self._decider.prepare(commands)
-            settled = await self._decide_together(commands)
+            settled = await self._judge.decide(commands)
         except Exception as error:
             if is_transient(error) or isinstance(error, KafkaUnavailableError | ProgrammingError):
                 raise  # a ProgrammingError is a table or a right that is missing: no command can help it
@@ -101,9 +108,27 @@ class CommandWorker:
         for record, _ in taken:
             DECISION_SECONDS.observe(max(0.0, (done_ms - record.timestamp) / 1000))
 
-    async def _decide_together(self, commands: Sequence[Command]) -> list[Settled]:
+
+class Judge:
+    """Decides commands together, in one transaction: the worker's, and that of jobs which decide without Kafka."""
+
+    def __init__(self, database: Database, decider: Decider, removals: Removals | None = None) -> None:
+        """Decide in ``database``; commands of those whom ``removals`` refuse are refused."""
+        self._database = database
+        self._decider = decider
+        self._removals = removals
+
+    async def decide(self, commands: Sequence[Command]) -> list[Settled]:
+        """Decide commands in order, each exactly once.
+
+        Raises:
+            Exception: nothing was decided: an outage, or a command that can't be handled.
+        """
+        if self._removals is not None:
+            await self._removals.wait()
+        await self._decider.prepare(commands)
         async with self._database.transaction({command.tenant_id for command in commands}) as connection:
-            batch = await _Batch.open(connection, commands)
+            batch = await _Batch.open(connection, commands, self._removals)
             try:
                 async with connection.begin_nested():
                     return await batch.decide(self._decider, commands)
@@ -112,7 +137,7 @@ class CommandWorker:
                 log.error("foreign_writer", stream=self._decider.stream, error=str(error))  # noqa: TRY400
             settled = []
             for command in commands:
-                batch = await _Batch.open(connection, [command])
+                batch = await _Batch.open(connection, [command], self._removals)
                 async with connection.begin_nested():
                     settled += await batch.decide(self._decider, [command])
             return settled
@@ -127,8 +152,10 @@ class _Batch:
         heads: dict[UUID, int],
         known: dict[tuple[UUID, UUID], KnownOutcome],
         keys: dict[_Key, KnownOutcome],
+        removals: Removals | None,
     ) -> None:
         self._connection = connection
+        self._removals = removals
         self._heads = heads
         self._known = known
         self._keys = keys
@@ -137,12 +164,14 @@ class _Batch:
         self._now = now()
 
     @classmethod
-    async def open(cls, connection: AsyncConnection, commands: Sequence[Command]) -> "_Batch":
+    async def open(
+        cls, connection: AsyncConnection, commands: Sequence[Command], removals: Removals | None
+    ) -> "_Batch":
         """Lock first, look up then: looked up first, a paused worker and its successor both applied one command."""
         heads = await journal.lock_streams(connection, {command.tenant_id for command in commands})
         known = await journal.known_commands(connection, [(command.tenant_id, command.id) for command in commands])
         keys = await journal.known_keys(connection, [key for command in commands if (key := _key(command))])
-        return cls(connection, heads, known, keys)
+        return cls(connection, heads, known, keys, removals)
 
     async def decide(self, decider: Decider, commands: Sequence[Command]) -> list[Settled]:
         """Decide what is not decided yet, write it, and tell the outcome of each command, in order."""
@@ -165,6 +194,11 @@ class _Batch:
     def _refuse(self, command: Command) -> Decision | None:
         if not may(command.body.author.role, command.type.permission):
             return refuse(FORBIDDEN, f"this needs the permission {command.type.permission}", remember=False)
+        if self._removals is not None and command.type.permission is not Permission.TENANT_WRITE:
+            author = command.body.author
+            refusal = self._removals.refusal(command.tenant_id, author.sub, author.iat)
+            if refusal is not None:
+                return refuse(FORBIDDEN, refusal, remember=False)
         return None
 
     def _remembered(self, command: Command) -> Decision | None:

@@ -15,7 +15,6 @@ from gateway.adapters.commands import KafkaCommands
 from gateway.adapters.limits import RateLimits, RedisCounts
 from gateway.adapters.owners import HttpOwners
 from gateway.adapters.replies import KafkaReplies, partition_of
-from gateway.adapters.vault import AesVault
 from gateway.application.desk import Desk
 from gateway.application.notes import Notes
 from gateway.application.ports import CommandLine, Limits, Owners, ReplyLine, Vault
@@ -36,6 +35,7 @@ from servicekit import metrics, problems
 from servicekit.health import Health
 from servicekit.kafka import Consumers, DeadLetters, Producer
 from servicekit.tokens import TokenVerifier
+from servicekit.vault import AesVault
 
 EXPOSED: Final = (
     "ETag",
@@ -131,7 +131,9 @@ def build(settings: Settings) -> FastAPI:
         health=health,
         started=(verifier, owners, counts, producer, consumers, replies),
     )
-    return assemble(settings, parts)
+    app = assemble(settings, parts)
+    app.state.broker = consumers.broker  # for who documents it
+    return app
 
 
 def assemble(settings: Settings, parts: Parts) -> FastAPI:

@@ -1,7 +1,5 @@
 """What the gateway can be told through its environment (``GATEWAY_*``)."""
 
-import base64
-import binascii
 from typing import Annotated
 
 from limits import parse
@@ -15,21 +13,7 @@ from servicekit.settings import (
     ServiceSettings,
     settings_config,
 )
-
-KEY_BYTES = 32
-
-
-def _read_key(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        key = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES:
-        message = f"a key is {KEY_BYTES} random bytes in base64, such as `openssl rand -base64 {KEY_BYTES}` prints"
-        raise ValueError(message)
-    return key
+from servicekit.vault import Key
 
 
 def _check_rate(value: str) -> str:
@@ -37,7 +21,6 @@ def _check_rate(value: str) -> str:
     return value
 
 
-Key = Annotated[bytes, BeforeValidator(_read_key)]
 Rate = Annotated[str, BeforeValidator(_check_rate)]
 
 

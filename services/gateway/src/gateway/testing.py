@@ -12,7 +12,6 @@ import aiohttp
 import orjson
 
 from gateway.adapters.limits import RateLimits
-from gateway.adapters.vault import AesVault
 from gateway.application.ports import CrowdedError, NotSentError, OwnerAnswer, OwnerAwayError
 from gateway.bootstrap import Parts, assemble
 from gateway.settings import Settings
@@ -23,6 +22,7 @@ from production_contracts.problems import MEDIA_TYPE, ProblemType, problem_body
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
 from servicekit.tokens import TokenVerifier
+from servicekit.vault import AesVault
 
 NAMESPACE: Final = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 KEY: Final = bytes(range(32))

@@ -6,11 +6,12 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from gateway.application.ports import SealBrokenError, Vault
+from gateway.application.ports import Vault
 from production_contracts import problems
 from production_contracts.bookings import Booking
 from production_contracts.sealed import Sealed, sensitive_fields
 from servicekit.problems import ProblemError
+from servicekit.vault import SealBrokenError
 
 SENSITIVE: Final = sensitive_fields(Booking)
 

@@ -24,10 +24,6 @@ class OwnerAwayError(Exception):
     """The owning service does not answer, or not in a way that we understand."""
 
 
-class SealBrokenError(Exception):
-    """A sealed value can't be opened: its key is unknown here, or it is not what was sealed."""
-
-
 class CommandLine(Protocol):
     """The way by which commands leave."""
 
@@ -110,13 +106,13 @@ class Vault(Protocol):
     """Seals values so that only a gateway opens them."""
 
     def seal(self, tenant_id: UUID, holder: UUID, field: str, text: str) -> Sealed:
-        """Seal a field's text, bound to tenant, holder (the booking) and field; the same again gives the same."""
+        """Seal a field's text, bound to tenant, holder and field; the same again gives the same."""
         ...
 
     def open(self, tenant_id: UUID, holder: UUID, field: str, sealed: Sealed) -> str:
         """Open what was sealed for exactly these.
 
         Raises:
-            SealBrokenError: as it says.
+            SealBrokenError: its key is unknown here, or it is not what was sealed.
         """
         ...

@@ -1,4 +1,4 @@
-"""Sealing with AES-256-GCM, bound to tenant, booking and field.
+"""Sealing with AES-256-GCM, bound to tenant, holder (a booking, a person) and field.
 
 The nonce is synthetic: the first 96 bits of HMAC-SHA256, under a key of its own, over what the value is bound to and
 the text. So the same notes of the same booking seal to the same ciphertext, and a patch that changes nothing is seen
@@ -10,22 +10,49 @@ import base64
 import binascii
 import hmac
 from collections.abc import Mapping
+from typing import Annotated
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import BeforeValidator
 
-from gateway.application.ports import SealBrokenError
-from gateway.domain.subkeys import subkey
 from production_contracts.sealed import Sealed
 
 NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+class SealBrokenError(Exception):
+    """A sealed value can't be opened: its key is unknown here, or it is not what was sealed."""
+
+
+def read_key(value: object) -> object:
+    """Read a key as settings state it; raises ValueError where it is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        key = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        message = f"a key is {KEY_BYTES} random bytes in base64, such as `openssl rand -base64 {KEY_BYTES}` prints"
+        raise ValueError(message)
+    return key
+
+
+Key = Annotated[bytes, BeforeValidator(read_key)]
 
 
 class _Key:
     def __init__(self, master: bytes) -> None:
-        self.cipher = AESGCM(subkey(master, "seal/encrypt/v1"))
-        self.nonce_key = subkey(master, "seal/nonce/v1")
+        self.cipher = AESGCM(_subkey(master, "encrypt"))
+        self.nonce_key = _subkey(master, "nonce")
+
+
+def _subkey(master: bytes, purpose: str) -> bytes:
+    """Derive the key for a purpose (HKDF-Expand, RFC 5869, one block of SHA-256)."""
+    return hmac.digest(master, f"production/seal/{purpose}/v1\x01".encode(), "sha256")
 
 
 class AesVault:
@@ -37,7 +64,7 @@ class AesVault:
         self._active = next(iter(self._keys))
 
     def seal(self, tenant_id: UUID, holder: UUID, field: str, text: str) -> Sealed:
-        """Seal a field's text; see `ports.Vault`."""
+        """Seal a field's text, bound to tenant, holder and field; the same again gives the same."""
         key = self._keys[self._active]
         bound, plain = _bound(tenant_id, holder, field), text.encode()
         nonce = hmac.digest(key.nonce_key, bound + plain, "sha256")[:NONCE_BYTES]
@@ -45,7 +72,11 @@ class AesVault:
         return Sealed(kid=self._active, ct=base64.urlsafe_b64encode(sealed).rstrip(b"=").decode())
 
     def open(self, tenant_id: UUID, holder: UUID, field: str, sealed: Sealed) -> str:
-        """Open a sealed field; see `ports.Vault`."""
+        """Open what was sealed for exactly these.
+
+        Raises:
+            SealBrokenError: as it says.
+        """
         key = self._keys.get(sealed.kid)
         if key is None:
             message = f"no key {sealed.kid!r} here"
@@ -55,7 +86,7 @@ class AesVault:
             plain = key.cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(tenant_id, holder, field))
             return plain.decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
-            message = f"not what was sealed with key {sealed.kid!r} for this tenant, booking and field"
+            message = f"not what was sealed with key {sealed.kid!r} for this tenant, holder and field"
             raise SealBrokenError(message) from error
 
 
