@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token demo test lint format lock
+.PHONY: help setup run stop status logs clean token demo test lint format lock migration
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -47,6 +47,9 @@ lint: setup ## Check style, types and who imports whom
 format: setup ## Mend what ruff can mend
 	$(PYTHON_BIN)/ruff check --fix .
 	$(PYTHON_BIN)/ruff format .
+
+migration: setup ## Begin a migration: make migration SERVICE=booking MESSAGE="what it does"
+	@$(PYTHON_BIN)/python -m servicekit migration '$(SERVICE)' '$(MESSAGE)'
 
 EXPORT := uv export -q --format requirements.txt --no-header --no-emit-workspace
 lock: ## Renew the locks after a change of dependencies (needs uv): one of all, and one of what each image holds

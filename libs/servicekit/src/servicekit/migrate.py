@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -26,9 +27,14 @@ def upgrade(package: str, owner_url: str, revision: str = "head") -> None:
     command.upgrade(_config(package, owner_url), revision)
 
 
-def make_revision(package: str, message: str) -> None:
-    """Begin a new migration in a service's folder."""
-    command.revision(_config(package, ""), message)
+def make_revision(package: str, message: str) -> Path:
+    """Begin a new migration in a service's folder, after its newest; gives the file, which is to be filled in."""
+    config = _config(package, "")
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    number = f"{int(newest or 0) + 1:04d}"
+    made = command.revision(config, message, rev_id=number)
+    assert isinstance(made, Script)  # noqa: S101 - one revision was asked for
+    return Path(made.path)
 
 
 def _config(package: str, owner_url: str) -> Config:
