@@ -1,5 +1,6 @@
 """PostgreSQL, run natively."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -85,13 +86,44 @@ class PostgreSQL(NativeEngine):
     def kill(self) -> None:
         """Crash by the immediate shutdown: killed alone, the postmaster's children would outlive it for a moment."""
         self.child.signal(Signals.SIGQUIT)
-        self.child.resume()
+        self.resume()
         if not self.child.wait(10):
             self.child.kill()
+
+    def pause(self) -> None:
+        """Freeze every process of the server: those that serve connections would go on by themselves."""
+        super().pause()
+        self._signal_servers(Signals.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal_servers(Signals.SIGCONT)
+        super().resume()
+
+    def stop(self) -> None:
+        """Shut the server down in order, a paused one too."""
+        if self.alive:
+            self.resume()
+        super().stop()
+
+    def _signal_servers(self, number: Signals) -> None:
+        for pid in children_of(self.child.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def answers(self) -> bool:
         """Log in."""
         return takes_log_in(self.port, self.password)
+
+
+def children_of(parent: int) -> list[int]:
+    """List the processes that a process has started (proc(5): the fourth field of `stat` is the parent)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
 
 
 def server_settings(*, durable: bool) -> dict[str, str]:
