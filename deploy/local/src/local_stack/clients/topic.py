@@ -48,21 +48,25 @@ class Topic:
         self._begin = await self._consumer.end_offsets(self._consumer.assignment())
 
     async def records(self) -> list[Published]:
-        """Read every record up to the present end, repeats included."""
+        """Read every event up to the present end, repeats included."""
+        return [_published(record) for record in await self.raw()]
+
+    async def raw(self) -> list[Any]:
+        """Read every record up to the present end as it is, as aiokafka gives it."""
         partitions = self._consumer.assignment()
         begin = self._begin or await self._consumer.beginning_offsets(partitions)
         end = await self._consumer.end_offsets(partitions)
         for partition in partitions:
             self._consumer.seek(partition, begin[partition])
         waiting = {partition for partition in partitions if begin[partition] < end[partition]}
-        found: list[Published] = []
+        found: list[Any] = []
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while waiting:
             if asyncio.get_running_loop().time() > deadline:
                 message = f"{PATIENCE_SECONDS:g} s were not enough to read {self.name}"
                 raise TimeoutError(message)
             for records in (await self._consumer.getmany(*waiting, timeout_ms=_POLL_MS)).values():
-                found += [_published(record) for record in records]
+                found += records
             # By position, not by the last record: markers and deleted records take offsets too.
             waiting = {partition for partition in waiting if await self._consumer.position(partition) < end[partition]}
         return found
