@@ -1,32 +1,88 @@
 """Whole batches decided in memory: what is told, what is numbered and what a replay makes of it."""
 
-from datetime import UTC, datetime
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from production_contracts import commands
-from production_contracts.commands import AmendArtist, ArchiveArtist, Author, Command, CommandBody, CreateArtist
+from production_contracts.commands import (
+    AmendArtist,
+    ArchiveArtist,
+    Author,
+    Command,
+    CommandBody,
+    CreateArtist,
+    DeleteTenant,
+    ForgetPerson,
+    RecordInvitation,
+    RecordMember,
+    RecordPerson,
+    RecordTenant,
+    RemoveMember,
+)
+from production_contracts.members import invitation_id, member_id
 from production_contracts.records import Record
 from production_contracts.roles import Role
+from production_contracts.sealed import Sealed
 from servicekit.deciding import Decision, NewEvent
-from tenancy.application.ledger import RosterLedger
-from tenancy.application.projection import RosterProjection
-from tenancy.application.representation import artist_json
+from tenancy.application.artists import ArtistLedger
+from tenancy.application.ledger import TenancyLedger
+from tenancy.application.members import MemberLedger
+from tenancy.application.people import PeopleLedger
+from tenancy.application.projection import TenancyProjection
+from tenancy.application.representation import artist_json, invitation_json, member_json, tenant_json
 
 NOON = datetime(2027, 5, 8, 12, tzinfo=UTC)
+PEOPLE = UUID(int=99)
 TENANTS = [UUID(int=1), UUID(int=2)]
 ARTISTS = [UUID(int=11), UUID(int=12), UUID(int=13)]
 
-bodies: st.SearchStrategy[Record] = st.one_of(
+times = st.integers(0, 5).map(lambda minutes: NOON + timedelta(minutes=minutes))
+users = st.sampled_from(["user_ana", "user_ben"])
+roles = st.sampled_from([None, Role.ADMIN, Role.VIEWER])
+sealed = st.none() | st.builds(Sealed, kid=st.just("k"), ct=st.sampled_from(["a", "b"]))
+facts: st.SearchStrategy[Record] = st.one_of(
+    st.builds(
+        RecordTenant,
+        org_id=st.just("org"),
+        name=st.sampled_from([None, "Acme", "Apex"]),
+        slug=st.sampled_from([None, "acme"]),
+        as_of=times,
+    ),
+    st.builds(DeleteTenant, as_of=times),
+    st.builds(RecordMember, sub=users, role=roles, joined_at=st.none() | times, as_of=times),
+    st.builds(RemoveMember, sub=users, as_of=times),
+    st.builds(
+        RecordInvitation,
+        invitation=st.sampled_from(["inv_1", "inv_2"]),
+        role=roles,
+        status=st.sampled_from(["pending", "accepted", "revoked"]),
+        as_of=times,
+    ),
+)
+people: st.SearchStrategy[Record] = st.one_of(
+    st.builds(RecordPerson, sub=users, name=sealed, email=sealed, as_of=times),
+    st.builds(RecordPerson, sub=users, name=sealed, as_of=times),
+    st.builds(ForgetPerson, sub=users, as_of=times),
+)
+on_artists: st.SearchStrategy[Record] = st.one_of(
     st.builds(CreateArtist, name=st.sampled_from(["Ana", "Bea"])),
     st.builds(AmendArtist, name=st.sampled_from(["Ana", "Bea"])),
     st.builds(AmendArtist, time_zone=st.sampled_from([None, "Europe/Berlin"])),
     st.builds(ArchiveArtist),
 )
-batches = st.lists(st.tuples(st.sampled_from(TENANTS), st.sampled_from(ARTISTS), bodies), max_size=30)
+
+
+def _batches(bodies: st.SearchStrategy[Record]) -> st.SearchStrategy[list[tuple[UUID, UUID, Record]]]:
+    return st.lists(st.tuples(st.sampled_from(TENANTS), st.sampled_from(ARTISTS), bodies), max_size=30)
+
+
+batches = _batches(on_artists | facts | people)
+artist_batches = _batches(on_artists)
 
 
 def _command(tenant: UUID, artist: UUID, data: Record) -> Command:
@@ -43,14 +99,31 @@ class _Worker:
     """Numbers events as the command worker does."""
 
     def __init__(self) -> None:
-        self.ledger = RosterLedger(set(), {})
-        self.events: dict[UUID, list[NewEvent]] = {tenant: [] for tenant in TENANTS}
+        self.ledger = TenancyLedger({}, ArtistLedger({}), MemberLedger({}, {}), PeopleLedger({}))
+        self.events: defaultdict[UUID, list[NewEvent]] = defaultdict(list)
 
     def decide(self, tenant: UUID, artist: UUID, data: Record) -> Decision:
+        if isinstance(data, RecordPerson | ForgetPerson):
+            tenant = uuid5(PEOPLE, data.sub)
         stream = self.events[tenant]
         decision = self.ledger.decide(_command(tenant, artist, data), position=len(stream) + 1, now=NOON)
         stream.extend(decision.events)
         return decision
+
+    def rows(self, tenant: UUID) -> dict[UUID, dict[str, Any]]:
+        """Give what would be stored of a tenant, as the projection reads it."""
+        artists, members, _ = self.ledger._parts
+        rows = {one.id: {"kind": "tenant", **tenant_json(one)} for one in self._of(self.ledger._changed, tenant)}
+        for artist in self._of(artists._changed, tenant):
+            rows[artist.id] = {"kind": "artist", **artist_json(artist)}
+        for member in self._of(members._changed, tenant):
+            rows[member_id(tenant, member.id)] = {"kind": "member", **member_json(member)}
+        for invitation in self._of(members._changed_invitations, tenant):
+            rows[invitation_id(tenant, invitation.id)] = {"kind": "invitation", **invitation_json(invitation)}
+        return rows
+
+    def _of(self, changed: dict[Any, Any], tenant: UUID) -> list[Any]:
+        return [one for key, one in changed.items() if (key if isinstance(key, UUID) else key[0]) == tenant]
 
 
 @given(batches)
@@ -69,19 +142,93 @@ def test_positions_and_versions_are_those_of_the_stream(asked: list[tuple[UUID, 
 
 @given(batches)
 def test_a_replay_of_the_events_gives_what_would_be_stored(asked: list[tuple[UUID, UUID, Record]]) -> None:
-    worker, projection = _Worker(), RosterProjection()
+    worker, projection = _Worker(), TenancyProjection()
     for one in asked:
         worker.decide(*one)
     for tenant, stream in worker.events.items():
         rows: dict[UUID, dict[str, Any]] = {}
         for event in stream:
             projection.fold(rows, {"type": event.type, "aggregate_id": str(event.aggregate_id), "data": event.data})
-        rows.pop(tenant, None)
-        changed = worker.ledger._changed
-        assert rows == {key[1]: artist_json(artist) for key, artist in changed.items() if key[0] == tenant}
+        assert rows == worker.rows(tenant)
 
 
-@given(batches)
+@given(st.lists(facts | people, max_size=12), st.data())
+def test_facts_in_any_order_and_number_leave_the_same_behind(told: list[Record], data: st.DataObject) -> None:
+    first, second = _Worker(), _Worker()
+    for fact in told:
+        first.decide(TENANTS[0], ARTISTS[0], fact)
+    repeated = told + data.draw(st.lists(st.sampled_from(told), max_size=5) if told else st.just([]))
+    for fact in data.draw(st.permutations(repeated)):
+        second.decide(TENANTS[0], ARTISTS[0], fact)
+    by_order = {"version", "position", "updated_at", "created_at"}
+    states = []
+    for worker in (first, second):
+        rows = worker.rows(TENANTS[0])
+        known = worker.ledger._people._people
+        states.append(({key: {n: v for n, v in row.items() if n not in by_order} for key, row in rows.items()}, known))
+    assert states[0] == states[1]
+
+
+@given(st.lists(facts, min_size=1, max_size=12))
+def test_a_fact_told_again_changes_nothing_and_makes_no_event(told: list[Record]) -> None:
+    worker = _Worker()
+    for fact in told:
+        worker.decide(TENANTS[0], ARTISTS[0], fact)
+    before = worker.rows(TENANTS[0])
+    for fact in told:
+        again = worker.decide(TENANTS[0], ARTISTS[0], fact)
+        assert (again.status, again.events) == (200, ())
+    assert worker.rows(TENANTS[0]) == before
+
+
+def test_a_member_is_added_changed_removed_and_added_again() -> None:
+    worker, later = _Worker(), [NOON + timedelta(minutes=n) for n in range(5)]
+    for fact in (
+        RecordMember(sub="user_ana", role=Role.MEMBER, joined_at=NOON, as_of=later[0]),
+        RecordMember(sub="user_ana", role=Role.ADMIN, joined_at=NOON, as_of=later[1]),
+        RemoveMember(sub="user_ana", as_of=later[3]),
+        RecordMember(sub="user_ana", role=Role.ADMIN, joined_at=NOON, as_of=later[2]),
+        RecordMember(sub="user_ana", role=Role.VIEWER, joined_at=later[4], as_of=later[4]),
+    ):
+        worker.decide(TENANTS[0], ARTISTS[0], fact)
+    told = [(event.type, event.data.get("role"), event.data.get("removed_at")) for event in worker.events[TENANTS[0]]]
+    assert told == [
+        ("TenantCreated", None, None),
+        ("MemberAdded", "org:member", None),
+        ("MemberChanged", "org:admin", None),
+        ("MemberRemoved", None, "2027-05-08T12:03:00.000Z"),
+        ("MemberAdded", "org:viewer", None),
+    ]
+
+
+def test_a_deleted_tenant_stays_deleted_and_refuses_its_users() -> None:
+    worker = _Worker()
+    worker.decide(TENANTS[0], ARTISTS[0], DeleteTenant(as_of=NOON))
+    worker.decide(TENANTS[0], ARTISTS[0], RecordTenant(org_id="org", name="Acme", as_of=NOON + timedelta(days=1)))
+    refused = worker.decide(TENANTS[0], ARTISTS[0], CreateArtist(name="Ana"))
+    assert (refused.status, refused.remember, refused.events) == (403, False, ())
+    assert worker.rows(TENANTS[0])[TENANTS[0]]["status"] == "deleted"
+
+
+def test_a_forgotten_person_leaves_neither_name_nor_address_and_no_event() -> None:
+    worker = _Worker()
+    name = Sealed(kid="k", ct="c")
+    for fact in (
+        RecordPerson(sub="user_ana", name=name, email=name, as_of=NOON),
+        RecordPerson(sub="user_ana", name=None, as_of=NOON + timedelta(minutes=1)),
+    ):
+        told = worker.decide(TENANTS[0], ARTISTS[0], fact)
+        assert "c" not in told.body.values()
+    person = uuid5(PEOPLE, "user_ana")
+    known = worker.ledger._people._people
+    assert (known[person].name.sealed, known[person].email.sealed) == (None, {"kid": "k", "ct": "c"})
+    worker.decide(TENANTS[0], ARTISTS[0], ForgetPerson(sub="user_ana", as_of=NOON))
+    worker.decide(TENANTS[0], ARTISTS[0], RecordPerson(sub="user_ana", name=name, as_of=NOON + timedelta(days=1)))
+    assert (known[person].name.sealed, known[person].email.sealed, known[person].forgotten) == (None, None, True)
+    assert not worker.events[person]
+
+
+@given(artist_batches)
 def test_a_refusal_makes_no_event_and_what_is_accepted_tells_the_artist(
     asked: list[tuple[UUID, UUID, Record]],
 ) -> None:

@@ -14,7 +14,7 @@ from local_stack.port import Ports
 from production_contracts.commands import AmendArtist, ArchiveArtist, CreateArtist
 from servicekit import jobs
 from servicekit.database import Database
-from tenancy.application.projection import RosterProjection
+from tenancy.application.projection import TenancyProjection
 
 
 class _Shell:
@@ -42,7 +42,7 @@ class _Shell:
 async def _differing(service: Service) -> list[UUID]:
     database = Database(service.database.url, pool_size=1)
     try:
-        return (await jobs.verify(database, "tenancy", RosterProjection())).differing
+        return (await jobs.verify(database, "tenancy", TenancyProjection())).differing
     finally:
         await database.stop()
 

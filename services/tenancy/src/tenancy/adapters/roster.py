@@ -12,25 +12,34 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenancy.domain.artist import Artist, Status
-from tenancy.domain.tenant import Tenant
+from tenancy.domain.tenant import Tenant, TenantStatus
 
 Key = tuple[UUID, UUID]
 """A tenant and the id of an artist of it."""
 
 _COLUMNS = "tenant_id, id, name, time_zone, status, version, position, created_by, created_at, updated_at"
 
-_KNOWN_TENANTS = text("select tenant_id from tenants where tenant_id = any (cast(:tenants as uuid[]))")
+_TENANT_COLUMNS = "tenant_id, org_id, name, slug, status, as_of, version, position, created_at, updated_at"
+
+_LOAD_TENANTS = text(f"""
+    select {_TENANT_COLUMNS} from tenants where tenant_id = any (cast(:tenants as uuid[]))
+""")  # noqa: S608 - the column list above
 _LOAD = text("""
     select a.* from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
     cross join lateral (select * from artists where artists.tenant_id = q.tenant_id and artists.id = q.id) a
 """)
-_ADD_TENANTS = text("""
-    insert into tenants (tenant_id, version, position, created_at)
+_PUT_TENANTS = text(f"""
+    insert into tenants ({_TENANT_COLUMNS})
     select * from unnest(
-        cast(:tenants as uuid[]), cast(:versions as integer[]), cast(:positions as bigint[]),
-        cast(:created as timestamptz[])
+        cast(:tenants as uuid[]), cast(:orgs as text[]), cast(:names as text[]), cast(:slugs as text[]),
+        cast(:statuses as text[]), cast(:times as timestamptz[]), cast(:versions as integer[]),
+        cast(:positions as bigint[]), cast(:created as timestamptz[]), cast(:updated as timestamptz[])
     )
-""")
+    on conflict (tenant_id) do update
+    set org_id = excluded.org_id, name = excluded.name, slug = excluded.slug, status = excluded.status,
+        as_of = excluded.as_of, version = excluded.version, position = excluded.position,
+        updated_at = excluded.updated_at
+""")  # noqa: S608 - the column list above
 _PUT_ARTISTS = text(f"""
     insert into artists ({_COLUMNS})
     select * from unnest(
@@ -42,7 +51,7 @@ _PUT_ARTISTS = text(f"""
     set name = excluded.name, time_zone = excluded.time_zone, status = excluded.status, version = excluded.version,
         position = excluded.position, updated_at = excluded.updated_at
 """)  # noqa: S608 - the column list above
-_TENANT = text("select tenant_id, version, position, created_at from tenants where tenant_id = :tenant")
+_TENANT = text(f"select {_TENANT_COLUMNS} from tenants where tenant_id = :tenant")  # noqa: S608 - as above
 _ARTIST = text(f"select {_COLUMNS} from artists where tenant_id = :tenant and id = :id")  # noqa: S608 - as above
 _ALL_ARTISTS = text(f"select {_COLUMNS} from artists where tenant_id = :tenant")  # noqa: S608 - as above
 _PAGE = text(f"""
@@ -72,9 +81,25 @@ def _artist(row: Any) -> Artist:  # noqa: ANN401 - a row of the columns above
     )
 
 
-async def known_tenants(connection: AsyncConnection, tenants: Collection[UUID]) -> set[UUID]:
-    """Tell which of these tenants there are."""
-    return {row.tenant_id for row in await connection.execute(_KNOWN_TENANTS, {"tenants": list(tenants)})}
+def _tenant(row: Any) -> Tenant:  # noqa: ANN401 - a row of the columns above
+    return Tenant(
+        id=row.tenant_id,
+        org_id=row.org_id,
+        name=row.name,
+        slug=row.slug,
+        status=TenantStatus(row.status),
+        as_of=row.as_of,
+        version=row.version,
+        position=row.position,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+async def load_tenants(connection: AsyncConnection, tenants: Collection[UUID]) -> dict[UUID, Tenant]:
+    """Load those of these tenants that there are."""
+    rows = await connection.execute(_LOAD_TENANTS, {"tenants": list(tenants)})
+    return {row.tenant_id: _tenant(row) for row in rows}
 
 
 async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Artist]:
@@ -84,16 +109,22 @@ async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Ar
     return {(row.tenant_id, row.id): _artist(row) for row in await connection.execute(_LOAD, asked)}
 
 
-async def add_tenants(connection: AsyncConnection, tenants: Sequence[Tenant]) -> None:
-    """Store new tenants."""
+async def put_tenants(connection: AsyncConnection, tenants: Sequence[Tenant]) -> None:
+    """Store tenants as they are now, new or not."""
     if tenants:
         await connection.execute(
-            _ADD_TENANTS,
+            _PUT_TENANTS,
             {
                 "tenants": [tenant.id for tenant in tenants],
+                "orgs": [tenant.org_id for tenant in tenants],
+                "names": [tenant.name for tenant in tenants],
+                "slugs": [tenant.slug for tenant in tenants],
+                "statuses": [tenant.status.value for tenant in tenants],
+                "times": [tenant.as_of for tenant in tenants],
                 "versions": [tenant.version for tenant in tenants],
                 "positions": [tenant.position for tenant in tenants],
                 "created": [tenant.created_at for tenant in tenants],
+                "updated": [tenant.updated_at for tenant in tenants],
             },
         )
 
@@ -121,9 +152,7 @@ async def put_artists(connection: AsyncConnection, artists: Sequence[tuple[UUID,
 async def tenant(connection: AsyncConnection, tenant_id: UUID) -> Tenant | None:
     """Read a tenant."""
     row = (await connection.execute(_TENANT, {"tenant": tenant_id})).one_or_none()
-    if row is None:
-        return None
-    return Tenant(id=row.tenant_id, version=row.version, position=row.position, created_at=row.created_at)
+    return None if row is None else _tenant(row)
 
 
 async def artist(connection: AsyncConnection, tenant_id: UUID, artist_id: UUID) -> Artist | None:

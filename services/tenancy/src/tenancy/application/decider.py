@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from production_contracts.commands import Command
 from production_contracts.events import Stream
 from servicekit.deciding import Ledger
-from tenancy.application.ledger import RosterLedger
+from tenancy.application.ledger import TenancyLedger
 
 
-class RosterDecider:
-    """Decides what becomes of tenants and their rosters."""
+class TenancyDecider:
+    """Decides what becomes of tenants, their rosters and their members."""
 
     stream: Stream = "tenancy"
 
@@ -20,4 +20,4 @@ class RosterDecider:
 
     async def load(self, connection: AsyncConnection, commands: Sequence[Command]) -> Ledger:
         """Load what the commands are about."""
-        return await RosterLedger.load(connection, commands)
+        return await TenancyLedger.load(connection, commands)
