@@ -14,10 +14,12 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from booking.adapters.bookings import Key, artist_states
-from production_contracts.envelope import ReceivedEvent, UnreadableError, read_event, tenant_key
+from production_contracts.artists import Artist
+from production_contracts.envelope import UnreadableError, read_event, tenant_key
 from production_contracts.topics import TENANCY_EVENTS
 from servicekit.database import Database
 from servicekit.kafka import Consumers, DeadLetters, Record
@@ -68,15 +70,17 @@ class Roster:
         if not new:
             self._skip(records, passed)
             return
-        received = []
+        received: list[tuple[UUID, Artist]] = []
         for record in new:
             try:
                 event = read_event(record.key, record.value, record.headers)
+                if event is not None and event.type.data is Artist:
+                    received.append((event.tenant_id, Artist.model_validate(event.event["data"])))
             except UnreadableError as error:
                 await self._dead_letters.put(record, str(error))
-                continue
-            if event is not None and event.type.name.startswith("Artist"):
-                received.append(event)
+            except ValidationError as error:
+                wrong = ", ".join(".".join(map(str, part["loc"])) for part in error.errors())
+                await self._dead_letters.put(record, f"the data is no artist: {wrong}")
         offsets = {record.partition: record.offset + 1 for record in new}
         await self._store(received, offsets)
         async with self._moved:
@@ -94,12 +98,12 @@ class Roster:
         for partition in {record.partition for record in records}:
             self._consumption.seek(TopicPartition(TENANCY_EVENTS.name, partition), passed[partition])
 
-    async def _store(self, received: Sequence[ReceivedEvent], offsets: dict[int, int]) -> None:
-        latest: dict[tuple[UUID, UUID], dict[str, object]] = {}
-        for one in received:
-            key = one.tenant_id, UUID(one.event["aggregate_id"])
-            if key not in latest or int(str(latest[key]["version"])) < one.event["version"]:
-                latest[key] = one.event["data"]
+    async def _store(self, received: Sequence[tuple[UUID, Artist]], offsets: dict[int, int]) -> None:
+        latest: dict[Key, Artist] = {}
+        for tenant, artist in received:
+            before = latest.get((tenant, artist.id))
+            if before is None or before.version < artist.version:
+                latest[tenant, artist.id] = artist
         async with self._database.transaction({tenant for tenant, _ in latest}) as connection:
             if latest:
                 await connection.execute(
@@ -107,9 +111,9 @@ class Roster:
                     {
                         "tenants": [tenant for tenant, _ in latest],
                         "ids": [artist for _, artist in latest],
-                        "statuses": [data["status"] for data in latest.values()],
-                        "zones": [data.get("time_zone") for data in latest.values()],
-                        "versions": [data["version"] for data in latest.values()],
+                        "statuses": [artist.status for artist in latest.values()],
+                        "zones": [artist.time_zone for artist in latest.values()],
+                        "versions": [artist.version for artist in latest.values()],
                     },
                 )
             await connection.execute(_PUT_OFFSETS, {"partitions": list(offsets), "offsets": list(offsets.values())})
