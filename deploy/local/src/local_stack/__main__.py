@@ -15,7 +15,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from local_stack import checkout, stack
+from local_stack import checkout, compose, stack
 from local_stack.failure import StackFailure
 from local_stack.issuer import TOKEN_PATH
 from local_stack.port import HOST, Ports, is_busy
@@ -75,7 +75,8 @@ def up() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     try:
-        stack.run(Ports.from_environment(), stop, say=say, ready=ready)
+        run = compose.run if compose.is_chosen() else stack.run
+        run(Ports.from_environment(), stop, say=say, ready=ready)
     except _Stopped:
         _console.print("stopped before everything was ready")
 
@@ -101,6 +102,8 @@ def status() -> None:
 
 def logs() -> None:
     """Follow the logs of all parts."""
+    if compose.runs():
+        compose.follow_logs()
     files = sorted(str(log) for log in checkout.LOGS.glob("*.log"))
     if not files:
         _console.print("there are no logs yet: the local stack has not run")
@@ -133,6 +136,9 @@ def clean() -> None:
     if stack.running_pid() is not None:
         problem = "the local stack runs"
         raise StackFailure(part="clean", problem=problem, remedy="stop it first with `make stop`")
+    if compose.is_chosen():
+        compose.forget()
+        _console.print("removed the containers' volumes")
     for folder in stack.data_folders():
         if folder.exists():
             shutil.rmtree(folder)

@@ -175,14 +175,14 @@ def engine_kind() -> str:
     chosen = os.environ.get("STACK_ENGINES")
     if chosen in {"native", "containers"}:
         return chosen
-    answers = _docker("version", seconds=10)
+    answers = docker("version", seconds=10)
     has_images = answers and all(
-        _docker("image", "inspect", image, seconds=10) or _docker("pull", image) for image in IMAGES
+        docker("image", "inspect", image, seconds=10) or docker("pull", image) for image in IMAGES
     )
     return "containers" if has_images else "native"
 
 
-def _docker(*words: str, seconds: float = 300) -> bool:
+def docker(*words: str, seconds: float = 300) -> bool:
     """Tell whether the command line of Docker is there and succeeds in time."""
     if shutil.which("docker") is None:
         return False

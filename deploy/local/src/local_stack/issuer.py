@@ -255,8 +255,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=Ports.from_environment().issuer)
     parser.add_argument("--data", type=Path, required=True, help="the folder that keeps the key")
     parser.add_argument("--address", default=HOST, help="to listen on; in a container 0.0.0.0 (default: %(default)s)")
+    parser.add_argument("--issuer", help="its name in tokens (default: its address on this machine)")
     arguments = parser.parse_args()
-    issuer = Issuer.kept_in(arguments.data, f"http://{HOST}:{arguments.port}")
+    issuer = Issuer.kept_in(arguments.data, arguments.issuer or f"http://{HOST}:{arguments.port}")
     IssuerServer(issuer, arguments.port, address=arguments.address).serve()
 
 

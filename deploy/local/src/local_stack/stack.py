@@ -26,6 +26,7 @@ STATE = checkout.RUN / "state.json"
 STOP_SECONDS = 120.0
 
 Say = Callable[[str], None]
+Ready = Callable[[], None]
 
 
 def issuer_url(ports: Ports) -> str:
@@ -33,14 +34,14 @@ def issuer_url(ports: Ports) -> str:
     return f"http://{HOST}:{ports.issuer}"
 
 
-def run(ports: Ports, stop: Event, *, say: Say, ready: Callable[[], None]) -> None:
+def run(ports: Ports, stop: Event, *, say: Say, ready: Ready) -> None:
     """Run everything until `stop` is set, then leave nothing running.
 
     `say` hears of each step, `ready` is called once everything is. Raises StackFailure.
     """
     checkout.LOGS.mkdir(parents=True, exist_ok=True)
-    with _sole_supervisor(), contextlib.ExitStack() as running:
-        _refuse_busy_ports(ports)
+    with sole_supervisor(), contextlib.ExitStack() as running:
+        refuse_busy_ports(ports)
         _start_new_logs()
         say("starting PostgreSQL, Redis and Kafka")
         engines = Engines(checkout.DATA, ports=ports, logs=checkout.LOGS, say=say)
@@ -116,7 +117,8 @@ def data_folders() -> list[Path]:
 
 
 @contextlib.contextmanager
-def _sole_supervisor() -> Iterator[None]:
+def sole_supervisor() -> Iterator[None]:
+    """Be the one supervisor of this checkout, or raise StackFailure: there is another."""
     with LOCK.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,7 +135,8 @@ def _sole_supervisor() -> Iterator[None]:
         yield
 
 
-def _refuse_busy_ports(ports: Ports) -> None:
+def refuse_busy_ports(ports: Ports) -> None:
+    """Raise StackFailure where a port is taken."""
     for part, port in ports.busy().items():
         raise StackFailure(
             part=part.replace("_", "-"),
