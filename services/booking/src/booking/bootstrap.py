@@ -8,11 +8,16 @@ from booking.entrypoints.http import booking_routes
 from booking.settings import Settings
 from production_contracts.roles import Permission
 from servicekit.deciding_service import DecidingService
+from servicekit.ends import TopicEnds
 
 
 def make_app(settings: Settings) -> FastAPI:
     """Make the application: commands in from Kafka, reads over HTTP."""
     service = DecidingService(settings, "booking", reads=Permission.BOOKINGS_READ, answers_after_publication=False)
-    roster = Roster(service.database, service.consumers, settings.kafka_partitions, service.dead_letters)
+    ends = TopicEnds(settings.kafka_bootstrap, f"booking-{settings.instance}-ends")
+    service.parts.append(ends)
+    roster = Roster(
+        service.database, service.consumers, ends, service.dead_letters, partitions=settings.kafka_partitions
+    )
     service.decide(BookingDecider(roster))
     return service.app(booking_routes(service.owner, roster))

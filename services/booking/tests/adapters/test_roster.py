@@ -18,6 +18,7 @@ from production_contracts import events
 from production_contracts.envelope import KafkaRecord, event_record
 from production_contracts.topics import PARTITIONS_LOCAL, TENANCY_EVENTS
 from servicekit.database import Database
+from servicekit.ends import TopicEnds
 from servicekit.kafka import Consumers, DeadLetters, Producer
 from servicekit.topics import create_topics
 
@@ -30,11 +31,16 @@ class Following:
     def __init__(self, bootstrap: str, database: Database, producer: Producer) -> None:
         self.database = database
         self.consumers = Consumers(bootstrap, "test-roster", PARTITIONS_LOCAL)
-        self.roster = Roster(database, self.consumers, PARTITIONS_LOCAL, DeadLetters(producer))
+        self.ends = TopicEnds(bootstrap, "test-roster-ends")
+        self.roster = Roster(database, self.consumers, self.ends, DeadLetters(producer), partitions=PARTITIONS_LOCAL)
 
     async def start(self) -> None:
         await self.consumers.start()
         await until(lambda: self.consumers.complaints() == [], "the roster follows")
+
+    async def stop(self) -> None:
+        await self.consumers.stop()
+        await self.ends.stop()
 
     async def states(self, tenant: UUID, *artists: UUID) -> list[str | None]:
         async with self.database.transaction([tenant]) as connection:
@@ -102,7 +108,7 @@ async def following(engines: Addresses, fresh: FreshDatabase, producer: Producer
     made = Following(engines.kafka_bootstrap, database, producer)
     await made.start()
     yield made
-    await made.consumers.stop()
+    await made.stop()
     await database.stop()
 
 
@@ -192,7 +198,7 @@ async def test_a_restart_goes_on_from_where_the_database_stands(
         await first.start()
         await tenancy.publish(tenant, before)
         assert await first.roster.await_artists([(tenant, before)]) == frozenset()
-        await first.consumers.stop()
+        await first.stop()
         with psycopg.connect(own.superuser_dsn, autocommit=True) as superuser:
             superuser.execute("delete from artists where tenant_id = %s", (tenant,))
         await tenancy.publish(tenant, after)
@@ -200,7 +206,7 @@ async def test_a_restart_goes_on_from_where_the_database_stands(
         await second.start()
         assert await second.roster.await_artists([(tenant, after)]) == frozenset()
         assert await second.states(tenant, before, after) == [None, "active"], "what was passed is not taken again"
-        await second.consumers.stop()
+        await second.stop()
         await database.stop()
 
 
@@ -215,7 +221,7 @@ async def test_two_instances_on_one_database_follow_without_getting_in_each_othe
     assert await asyncio.gather(*waits) == [frozenset(), frozenset()]
     for tenant, artist in artists:
         assert await second.states(tenant, artist) == ["active"]
-    await second.consumers.stop()
+    await second.stop()
 
 
 async def test_what_is_no_event_or_no_artist_is_put_aside_and_what_follows_is_taken(

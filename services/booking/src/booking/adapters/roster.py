@@ -22,6 +22,7 @@ from production_contracts.artists import Artist
 from production_contracts.envelope import UnreadableError, read_event, tenant_key
 from production_contracts.topics import TENANCY_EVENTS
 from servicekit.database import Database
+from servicekit.ends import TopicEnds
 from servicekit.kafka import Consumers, DeadLetters, Record
 
 PATIENCE_S = 5.0
@@ -52,9 +53,18 @@ log = structlog.get_logger(__name__)
 class Roster:
     """Follows the roster, and waits for it where a command names an artist that is not in it yet."""
 
-    def __init__(self, database: Database, consumers: Consumers, partitions: int, dead_letters: DeadLetters) -> None:
-        """Follow through ``consumers``."""
+    def __init__(
+        self,
+        database: Database,
+        consumers: Consumers,
+        ends: TopicEnds,
+        dead_letters: DeadLetters,
+        *,
+        partitions: int,
+    ) -> None:
+        """Follow through ``consumers``, as far as ``ends`` says that there is something to follow."""
         self._database = database
+        self._ends = ends
         self._dead_letters = dead_letters
         self._partitions = list(range(partitions))
         self._consumption = consumers.assigned(TENANCY_EVENTS.name, self._partitions, self.handle, start="earliest")
@@ -152,12 +162,7 @@ class Roster:
 
     async def _catch_up(self, tenants: Iterable[UUID]) -> None:
         partitions = {self._partition_of(tenant_key(tenant), self._partitions, self._partitions) for tenant in tenants}
-        consumer = self._consumption.consumer
-        if consumer is None:
-            message = "the roster's consumer is not connected"
-            raise TimeoutError(message)
-        wanted = [TopicPartition(TENANCY_EVENTS.name, partition) for partition in partitions]
-        ends = {asked.partition: offset for asked, offset in (await consumer.end_offsets(wanted)).items()}
+        ends = await self._ends.of(TENANCY_EVENTS.name, partitions)
         passed = await self._passed()
         async with self._moved:
             await self._moved.wait_for(lambda: all(passed.get(p, 0) >= end for p, end in ends.items()))
