@@ -31,7 +31,7 @@ async def test_it_starts_while_all_is_away_and_is_ready_once_all_is_there(
 ) -> None:
     async with breakable.session.get(f"{breakable.url}/healthz") as response:
         assert response.status == 200
-    assert await breakable.failing() == ["postgresql", "kafka", "consumers"]
+    assert await breakable.failing() == ["postgresql", "kafka", "consumers", "removals"]
     reader = breakable.reader()
     status, problem, _ = await reader.get("/v1/artists")
     assert (status, problem["type"]) == (503, "/problems/unavailable")
