@@ -210,7 +210,14 @@ def read_event(key: bytes | None, value: bytes | None, headers: Iterable[tuple[s
 
 
 def reply_record(
-    reply: Reply, *, tenant_id: UUID, partition: int, source: str, topic: str, now: datetime
+    reply: Reply,
+    *,
+    tenant_id: UUID,
+    partition: int,
+    source: str,
+    topic: str,
+    now: datetime,
+    traceparent: str | None = None,
 ) -> "KafkaRecord":
     """Write a reply as a record for the partition of the gateway that waits."""
     attributes = {
@@ -225,6 +232,6 @@ def reply_record(
         topic=topic,
         key=tenant_key(tenant_id),
         value=reply.model_dump_json().encode(),
-        headers=cloud_headers(attributes),
+        headers=cloud_headers(attributes, traceparent),
         partition=partition,
     )

@@ -1,6 +1,7 @@
 """Metrics: counted by the route's template, never by who asks."""
 
 import aiohttp
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -28,3 +29,32 @@ async def test_requests_are_counted_by_template_and_status() -> None:
     assert 'http_requests_total{method="GET",route="/metered/{id}",status="200"} 2.0' in text
     assert "/metered/1" not in text
     assert "/elsewhere" not in text
+
+
+async def test_a_route_of_any_kind_is_named_by_its_template() -> None:
+    app = FastAPI(openapi_url=None)
+    app.router.routes.extend([Route("/metered/plain/{id}", _show), metrics.route()])
+    router = APIRouter(prefix="/metered")
+
+    @router.get("/included/{number}")
+    async def included(number: int) -> int:
+        return number
+
+    app.include_router(router)
+    app.add_middleware(metrics.RequestMetrics)
+    async with running(app) as url, aiohttp.ClientSession(url) as session:
+        for path in ("/metered/plain/7", "/metered/included/7", "/metered/nothing"):
+            async with session.get(path):
+                pass
+        async with session.post("/metered/plain/7"):
+            pass
+        async with session.get("/metrics") as response:
+            text = await response.text()
+    for said in (
+        'method="GET",route="/metered/plain/{id}",status="200"',
+        'method="GET",route="/metered/included/{number}",status="200"',
+        'method="GET",route="unmatched",status="404"',
+        'method="POST",route="/metered/plain/{id}",status="405"',
+    ):
+        assert f"http_requests_total{{{said}}}" in text
+    assert "/7" not in text

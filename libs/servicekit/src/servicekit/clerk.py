@@ -8,7 +8,7 @@ since 1970. A fact is a command of tenancy with Clerk's own time ``as_of``; whic
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
@@ -25,8 +25,8 @@ from production_contracts.commands import (
 from production_contracts.members import invitation_id, member_id, person_id, tenant_id
 from production_contracts.records import Record
 from production_contracts.roles import Role
+from production_contracts.sealed import Sealed
 from production_contracts.times import EARLIEST
-from servicekit.vault import AesVault
 
 AUTHOR: Final = "clerk"
 """The actor of what Clerk tells us."""
@@ -128,6 +128,14 @@ class Webhook(Record):
     timestamp: Time | None = None
 
 
+class Seals(Protocol):
+    """What seals a field's text; `vault.AesVault` does."""
+
+    def seal(self, tenant_id: UUID, holder: UUID, field: str, text: str) -> Sealed:
+        """Seal it, bound to tenant, holder and field; the same again gives the same."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fact:
     """Something that Clerk says: a command's data, whose tenant's it is, and of which aggregate."""
@@ -140,7 +148,7 @@ class Fact:
 class Facts:
     """Reads Clerk's objects. Without a vault nothing is read of names and addresses."""
 
-    def __init__(self, namespace: UUID, vault: AesVault | None) -> None:
+    def __init__(self, namespace: UUID, vault: Seals | None) -> None:
         """Derive tenants' and people's ids in the issuer's ``namespace``; seal with ``vault``."""
         self._namespace = namespace
         self._vault = vault

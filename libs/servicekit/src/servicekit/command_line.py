@@ -12,7 +12,7 @@ from typing import TypeVar
 from fastapi import FastAPI
 
 from production_contracts.events import Stream
-from servicekit import jobs, logs, migrate
+from servicekit import jobs, logs, migrate, tracing
 from servicekit.database import Database
 from servicekit.deciding_service import DecidingSettings
 from servicekit.jobs import BrokenStreamError, Projection
@@ -42,6 +42,7 @@ def run(
         case "epoch":
             print(f"the epoch is {asyncio.run(jobs.renew_epoch(_owner_url(settings)))} now")
         case _:
+            tracing.configure(stream, settings.instance)
             serve(make_app(settings), settings)
     return 0
 

@@ -13,7 +13,8 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _OPEN = text("select set_config('app.tenant_ids', :tenants, true)")
 
@@ -55,7 +56,8 @@ class Database:
             "command_timeout": command_timeout,
             "server_settings": {"application_name": "production-tool", "timezone": "UTC", "jit": "off"},
         }
-        self.engine: AsyncEngine = create_async_engine(
+        # Looked up now and not at import: that is where tracing, when it is on, has put its own.
+        self.engine: AsyncEngine = sqlalchemy_asyncio.create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,

@@ -27,7 +27,7 @@ from fastapi import APIRouter, FastAPI
 from production_contracts.events import Stream
 from production_contracts.roles import Permission
 from production_contracts.topics import COMMANDS_OF
-from servicekit import journal, metrics, owner_api, problems
+from servicekit import journal, metrics, owner_api, problems, tracing
 from servicekit.database import Database
 from servicekit.deciding import Decider
 from servicekit.health import Health
@@ -114,6 +114,7 @@ class DecidingService:
             app.include_router(router)
         app.add_middleware(metrics.RequestMetrics)
         problems.install(app)
+        tracing.trace_requests(app)
         owner_api.install(app)
         return app
 

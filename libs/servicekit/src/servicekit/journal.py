@@ -47,13 +47,16 @@ _KNOWN_KEYS = text("""
 """)
 _APPEND_EVENTS = text("""
     insert into events
-        (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id)
-    select id, aggregate_id, event_type, event_data::jsonb, version, tenant_id, created_at, position, actor, command_id
+        (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id,
+         traceparent)
+    select id, aggregate_id, event_type, event_data::jsonb, version, tenant_id, created_at, position, actor, command_id,
+        traceparent
     from unnest(
         cast(:ids as uuid[]), cast(:aggregates as uuid[]), cast(:types as text[]), cast(:data as text[]),
         cast(:versions as integer[]), cast(:tenants as uuid[]), cast(:times as timestamptz[]),
-        cast(:positions as bigint[]), cast(:actors as text[]), cast(:commands as uuid[])
-    ) as n (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id)
+        cast(:positions as bigint[]), cast(:actors as text[]), cast(:commands as uuid[]), cast(:traceparents as text[])
+    ) as n (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id,
+            traceparent)
 """)
 _APPEND_LOG = text("""
     insert into command_log
@@ -91,7 +94,7 @@ _UNPUBLISHED_EVENTS = text(f"""
     select q.tenant_id, e.*
     from unnest(cast(:tenants as uuid[]), cast(:published as bigint[])) as q (tenant_id, published)
     cross join lateral (
-        select {_EVENT_COLUMNS} from events
+        select {_EVENT_COLUMNS}, traceparent from events
         where events.tenant_id = q.tenant_id and position > q.published order by position limit :limit
     ) e order by q.tenant_id, e.position
 """)  # noqa: S608 - the column list above
@@ -107,6 +110,13 @@ _PUBLISH = text("""
 """)
 _PUBLISHED = text("select tenant_id, published from streams where tenant_id = any (cast(:tenants as uuid[]))")
 _BACKLOG = text("select coalesce(sum(position - published), 0) from streams where position > published")
+_OLDEST_UNPUBLISHED = text("""
+    select extract(epoch from now() - min(e.created_at))::float as age
+    from unnest(cast(:tenants as uuid[]), cast(:published as bigint[])) as q (tenant_id, published)
+    cross join lateral (
+        select created_at from events where events.tenant_id = q.tenant_id and position = q.published + 1 offset 0
+    ) e
+""")
 _TENANTS = text("select tenant_id from streams where tenant_id > cast(:after as uuid) order by tenant_id limit 1000")
 _LEASE = text("""
     insert into leases (name, holder, until) values (:name, :holder, now() + make_interval(secs => :seconds))
@@ -135,6 +145,7 @@ class StoredEvent:
     actor: str
     command_id: UUID
     data: dict[str, Any]
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,6 +240,7 @@ async def append(
                 "positions": [event.position for event in events],
                 "actors": [event.actor for event in events],
                 "commands": [event.command_id for event in events],
+                "traceparents": [event.traceparent for event in events],
             },
         )
         moved = sorted({event.tenant_id for event in events})
@@ -306,15 +318,33 @@ async def unpublished(connection: AsyncConnection, limit: int) -> list[tuple[UUI
     return [(row.tenant_id, row.published) for row in await connection.execute(_UNPUBLISHED, {"limit": limit})]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnpublishedEvent:
+    """An event on its way to Kafka, as the JSON object of `events.Event`, and the trace that caused it."""
+
+    tenant_id: UUID
+    event: dict[str, Any]
+    traceparent: str | None
+
+
 async def unpublished_events(
     connection: AsyncConnection, stream: str, tenants: Sequence[tuple[UUID, int]], limit: int
-) -> list[tuple[UUID, dict[str, Any]]]:
+) -> list[UnpublishedEvent]:
     """Read up to ``limit`` events a tenant past how far it was published, in order of (tenant, position)."""
     rows = await connection.execute(
         _UNPUBLISHED_EVENTS,
         {"tenants": [t for t, _ in tenants], "published": [p for _, p in tenants], "limit": limit},
     )
-    return [(row.tenant_id, _event(row, stream)) for row in rows]
+    return [
+        UnpublishedEvent(tenant_id=row.tenant_id, event=_event(row, stream), traceparent=row.traceparent)
+        for row in rows
+    ]
+
+
+async def unpublished_age(connection: AsyncConnection, tenants: Sequence[tuple[UUID, int]]) -> float:
+    """Tell for how many seconds the oldest event has waited of tenants that are published so far."""
+    behind = {"tenants": [tenant for tenant, _ in tenants], "published": [position for _, position in tenants]}
+    return (await connection.execute(_OLDEST_UNPUBLISHED, behind)).scalar() or 0.0
 
 
 async def mark_published(connection: AsyncConnection, published: dict[UUID, int]) -> None:

@@ -19,11 +19,12 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka import TopicPartition as SubscribedPartition
 from faststream.kafka.message import KafkaAckableMessage
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from production_contracts.envelope import KafkaRecord
 from production_contracts.times import format_timestamp
 from production_contracts.topics import DEAD_LETTER_SUFFIX
+from servicekit import tracing
 from servicekit.clock import now
 
 
@@ -54,6 +55,7 @@ COMMIT_TIMEOUT_S = 10.0
 STALLED_AFTER_S = 60.0
 PATIENCE_MS = 500
 """How long a poll waits for records; it ends with the first that arrives, so it costs no latency and hardly any CPU."""
+LAG_PERIOD_S = 1.0
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 
@@ -63,7 +65,12 @@ BATCH_SIZE = Histogram(
 RETRIED_BATCHES = Counter(
     "consumer_batches_retried_total", "Batches that were taken again after an outage", ["consumer"]
 )
-DEAD_LETTERS = Counter("dead_letters_total", "Records put aside because they can't be handled", ["topic"])
+LAG = Gauge(
+    "consumer_lag_records",
+    "Records past those handed over, of the partitions that this instance reads",
+    ["consumer", "topic"],
+)
+DEAD_LETTERS = Counter("consumer_dead_letters_total", "Records put aside because they can't be handled", ["topic"])
 
 log = structlog.get_logger(__name__)
 
@@ -141,20 +148,24 @@ class Producer:
             KafkaUnavailableError: there was no connection yet, or no room in time; nothing was sent.
         """
         producer = self._connected()
+        sending = tracing.Sending(record)
         try:
-            return await asyncio.wait_for(
+            sent: asyncio.Future[RecordMetadata] = await asyncio.wait_for(
                 producer.send(
                     record.topic,
                     key=record.key,
                     value=record.value,
-                    headers=record.headers,
+                    headers=sending.headers,
                     partition=record.partition,
                 ),
                 DELIVERY_TIMEOUT_S,
             )
         except (KafkaError, TimeoutError) as error:
+            sending.end(error)
             message = f"the record was not taken: {error!r}"
             raise KafkaUnavailableError(message) from error
+        sending.end_with(sent)
+        return sent
 
     async def send_and_wait(self, record: KafkaRecord) -> RecordMetadata:
         """Send a record and wait until Kafka has acknowledged it.
@@ -191,19 +202,22 @@ class Producer:
         """
         producer = self._connected()
         batch = producer.create_batch()
-        taken = 0
+        taken: list[tracing.Sending] = []
         for record in records:
-            if batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is None:
+            one = tracing.Sending(record)
+            if batch.append(key=record.key, value=record.value, timestamp=None, headers=one.headers) is None:
                 break
-            taken += 1
+            taken.append(one)
         if not taken:
             message = f"a record of {len(records[0].value)} bytes does not fit a batch"
             raise KafkaUnavailableError(message)
         sent = await asyncio.wait_for(
             producer.send_batch(batch, records[0].topic, partition=partition), DELIVERY_TIMEOUT_S
         )
+        for one in taken:
+            one.end_with(sent)
         await asyncio.wait_for(sent, DELIVERY_TIMEOUT_S)
-        return taken
+        return len(taken)
 
 
 class DeadLetters:
@@ -245,13 +259,15 @@ class DeadLetters:
 class _Consumption:
     """One subscriber and the batch that it has in hand."""
 
-    def __init__(self, name: str, handle: Handle, *, commits: bool) -> None:
+    def __init__(self, name: str, topics: Sequence[str], handle: Handle, *, commits: bool) -> None:
         self.name = name
+        self._topics = topics
         self.since: float | None = None
         self.stopping = asyncio.Event()
         self._handle = handle
         self._commits = commits
         self._wait = _FIRST_WAIT_S
+        self._lag_due = 0.0
         self.subscriber: Any = None
 
     @property
@@ -281,9 +297,28 @@ class _Consumption:
             max_records: int | None = None,
         ) -> dict[TopicPartition, list[Any]]:
             del timeout_ms
-            return await poll(*partitions, timeout_ms=PATIENCE_MS, max_records=max_records)  # type: ignore[no-any-return]
+            found: dict[TopicPartition, list[Any]] = await poll(
+                *partitions, timeout_ms=PATIENCE_MS, max_records=max_records
+            )
+            await self._tell_lag(consumer)
+            return found
 
         consumer.getmany = wait_for_records
+
+    async def _tell_lag(self, consumer: AIOKafkaConsumer) -> None:
+        """Say how far behind we are, by what the last fetches said of the topics' ends: nobody is asked."""
+        if time.monotonic() < self._lag_due:
+            return
+        self._lag_due = time.monotonic() + LAG_PERIOD_S
+        ends = {partition: consumer.highwater(partition) for partition in consumer.assignment()}
+        lag = dict.fromkeys(self._topics, 0)
+        with suppress(KafkaError, IllegalStateError, TimeoutError):  # a partition was taken away, or is looked for anew
+            async with asyncio.timeout(LAG_PERIOD_S):
+                for partition, end in ends.items():
+                    if end is not None:
+                        lag[partition.topic] += max(0, end - await consumer.position(partition))
+            for topic, records in lag.items():
+                LAG.labels(consumer=self.name, topic=topic).set(records)
 
     async def parse(self, records: tuple[Record, ...]) -> KafkaAckableMessage:
         return KafkaAckableMessage(body=b"", raw_message=records, headers={}, consumer=self._connected)
@@ -295,7 +330,7 @@ class _Consumption:
         self.since = time.monotonic()
         try:
             BATCH_SIZE.labels(consumer=self.name).observe(len(records))
-            await self._handle(records)
+            await self._handle_traced(records)
         except Exception as error:
             RETRIED_BATCHES.labels(consumer=self.name).inc()
             log.warning("batch_retried", consumer=self.name, error=repr(error), wait_s=self._wait, exc_info=error)
@@ -309,6 +344,20 @@ class _Consumption:
                 await self._commit(records)
         finally:
             self.since = None
+
+    async def _handle_traced(self, records: tuple[Record, ...]) -> None:
+        attributes: dict[str, str | int] = {
+            "messaging.system": "kafka",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": records[0].topic,
+            "messaging.consumer.group.name": self.name,
+            "messaging.batch.message_count": len(records),
+        }
+        with tracing.batch(
+            f"process {self.name}", (tracing.traceparent_of(record.headers) for record in records), attributes
+        ):
+            await self._handle(records)
 
     def _rewind(self, records: tuple[Record, ...]) -> None:
         first: dict[TopicPartition, int] = {}
@@ -361,7 +410,7 @@ class Consumers:
 
         A batch is committed after ``handle`` returned; what it raises is an outage: after a wait the batch comes again.
         """
-        consumption = _Consumption(group, handle, commits=True)
+        consumption = _Consumption(group, topics, handle, commits=True)
         self._subscribe(consumption, *topics, group_id=group, max_records=max_records, auto_offset_reset="earliest")
 
     def assigned(
@@ -371,7 +420,7 @@ class Consumers:
 
         The result can `seek`, and holds the ``consumer``.
         """
-        consumption = _Consumption(f"{topic}[{','.join(map(str, partitions))}]", handle, commits=False)
+        consumption = _Consumption(topic, [topic], handle, commits=False)
         self._subscribe(
             consumption,
             partitions=[SubscribedPartition(topic, partition) for partition in partitions],

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard output, with the tenant and command in hand.
+"""Structured logs: one JSON object a line on standard output, with the tenant, command and trace in hand.
 
 No personal data: bind ids of tenants and commands, never a user's id, a name, a token, or the text of a booking.
 """
@@ -14,6 +14,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
+from servicekit import tracing
 from servicekit.settings import ServiceSettings
 
 
@@ -29,6 +30,7 @@ def configure(settings: ServiceSettings, service: str) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _stamp(service, settings.instance),
+        _name_trace,
     ]
     structlog.configure(
         processors=[
@@ -65,6 +67,11 @@ def _stamp(service: str, instance: str) -> Processor:
         return event
 
     return stamp
+
+
+def _name_trace(_logger: object, _method: str, event: EventDict) -> EventDict:
+    event.update(tracing.current_ids())
+    return event
 
 
 def _renderers(log_format: str) -> list[Processor]:

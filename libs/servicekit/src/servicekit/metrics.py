@@ -12,13 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUESTS: Final = Counter("http_requests", "Requests answered", ("method", "route", "status"))
+REQUESTS: Final = Counter("http_requests_total", "Requests answered", ("method", "route", "status"))
 DURATIONS: Final = Histogram(
     "http_request_duration_seconds",
     "Time from a request's arrival to the end of its response",
     ("method", "route"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
 )
+UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -37,6 +38,7 @@ class RequestMetrics:
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an app."""
         self._app = app
+        self._plain: dict[object, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request and measure it."""
@@ -55,7 +57,22 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, watch)
         finally:
-            template = getattr(scope.get("route"), "path", "unmatched")
+            template = self._template(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             REQUESTS.labels(method, template, str(status)).inc()
             DURATIONS.labels(method, template).observe(time.perf_counter() - started)
+
+    def _template(self, scope: Scope) -> str:
+        """Name the template of the route that was taken.
+
+        FastAPI's router says in the scope which of its own routes it took, and of a plain Starlette route, such as the
+        gateway's are, only the endpoint.
+        """
+        if (route := scope.get("route")) is not None:
+            return str(getattr(route, "path", UNMATCHED))
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return UNMATCHED
+        if not self._plain:
+            self._plain = {one.endpoint: one.path for one in scope["app"].routes if isinstance(one, Route)}
+        return self._plain.get(endpoint, UNMATCHED)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from production_contracts.envelope import KafkaRecord, event_record, tenant_key
 from production_contracts.events import Stream
 from production_contracts.topics import EVENTS_OF
-from servicekit import journal
+from servicekit import journal, tracing
 from servicekit.database import Database
 from servicekit.kafka import Producer
 
@@ -27,12 +27,15 @@ POLL_SECONDS = 0.05
 STANDBY_SECONDS = 1.0
 TENANTS_A_ROUND = 200
 EVENTS_A_TENANT = 200
+TENANTS_A_LOOK = 2_000
+"""The age of what is unpublished is looked up among so many tenants."""
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 
 PUBLISHED = Counter("events_published_total", "Events acknowledged by Kafka", ["stream"])
 LEADING = Gauge("relay_leading", "1 while this instance is the relay of its service", ["stream"])
 UNPUBLISHED = Gauge("events_unpublished", "Events in the store that Kafka has not acknowledged yet", ["stream"])
+UNPUBLISHED_AGE = Gauge("events_unpublished_age_seconds", "How long the oldest of them has waited", ["stream"])
 
 log = structlog.get_logger(__name__)
 
@@ -114,9 +117,17 @@ class Relay:
         async with self._database.statement() as connection:
             leading = await journal.take_lease(connection, self._lease, self._holder, LEASE_SECONDS)
             UNPUBLISHED.labels(stream=self._stream).set(await journal.backlog(connection))
+            behind = await journal.unpublished(connection, TENANTS_A_LOOK)
+        UNPUBLISHED_AGE.labels(stream=self._stream).set(await self._age(behind))
         LEADING.labels(stream=self._stream).set(leading)
         self._renew_at = clock() + LEASE_SECONDS / 3 if leading else 0.0
         return leading
+
+    async def _age(self, behind: list[tuple[UUID, int]]) -> float:
+        if not behind:
+            return 0.0
+        async with self._database.transaction([tenant for tenant, _ in behind]) as connection:
+            return await journal.unpublished_age(connection, behind)
 
     async def _publish_round(self) -> bool:
         """Publish a round; False when there was nothing to publish."""
@@ -129,12 +140,14 @@ class Relay:
             events = await journal.unpublished_events(connection, self._stream, behind, EVENTS_A_TENANT)
         partitions = await self._producer.partitions(self._topic)
         lanes: dict[int, list[tuple[UUID, int, KafkaRecord]]] = defaultdict(list)
-        for tenant, event in events:
-            lane = self._partition_of(tenant_key(tenant), partitions, partitions)
-            lanes[lane].append((tenant, event["position"], event_record(event, tenant, self._topic)))
-        done = await asyncio.gather(
-            *(self._publish_lane(lane, waiting) for lane, waiting in lanes.items()), return_exceptions=True
-        )
+        for one in events:
+            lane = self._partition_of(tenant_key(one.tenant_id), partitions, partitions)
+            record = event_record(one.event, one.tenant_id, self._topic, one.traceparent)
+            lanes[lane].append((one.tenant_id, one.event["position"], record))
+        with tracing.batch(f"relay {self._topic}", (one.traceparent for one in events), {}):
+            done = await asyncio.gather(
+                *(self._publish_lane(lane, waiting) for lane, waiting in lanes.items()), return_exceptions=True
+            )
         failed = [error for error in done if isinstance(error, BaseException)]
         if failed:
             raise failed[0]

@@ -99,6 +99,7 @@ class Replies:
             source=self._stream,
             topic=GATEWAY_REPLIES.name,
             now=now(),
+            traceparent=one.command.traceparent,
         )
 
 

@@ -21,6 +21,11 @@ def tenant_table(table: str, service_role: str, privileges: str) -> list[str]:
     ]
 
 
+def add_traceparent() -> list[str]:
+    """Let events say which trace caused them (W3C Trace Context): null where it was not recorded."""
+    return ["alter table events add column traceparent text"]
+
+
 def journal(service_role: str) -> list[str]:
     """Create the tables named above."""
     return [

@@ -137,7 +137,7 @@ class _Following(Sampler):
     def __init__(self, chosen: Sampler) -> None:
         self._chosen = chosen
 
-    def should_sample(
+    def should_sample(  # noqa: PLR0917 - as the SDK calls it
         self,
         parent_context: Context | None,
         trace_id: int,
@@ -273,11 +273,10 @@ def _write(span: Span) -> str | None:
 @contextmanager
 def batch(name: str, traceparents: Iterable[str | None], attributes: dict[str, str | int]) -> Iterator[None]:
     """Do a batch's work in a trace of its own, linked to the traces of what is in it; in none where those are none."""
-    found = {context for one in traceparents if (context := _read(one)) is not None} if Tracing.tracer else None
-    if Tracing.tracer is None or not found:
+    links = [Link(context) for one in dict.fromkeys(traceparents) if (context := _read(one))] if Tracing.tracer else []
+    if Tracing.tracer is None or not links:
         yield
         return
-    links = [Link(context) for context in found]
     with Tracing.tracer.start_as_current_span(
         name, context=Context(), kind=SpanKind.CONSUMER, links=links, attributes=attributes
     ):

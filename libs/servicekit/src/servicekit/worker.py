@@ -6,10 +6,12 @@ decide the rest in memory, write events, outcomes and net state. Offsets are com
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +21,7 @@ from production_contracts.commands import Command
 from production_contracts.envelope import UnreadableError, read_command
 from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_REUSED
 from production_contracts.roles import Permission, may
-from servicekit import journal
+from servicekit import journal, tracing
 from servicekit.clock import now
 from servicekit.database import Database, is_transient
 from servicekit.deciding import Decider, Decision, ForeignWriteError, refuse
@@ -29,15 +31,17 @@ from servicekit.relay import Relay
 from servicekit.removals import Removals
 from servicekit.replies import Replies, Settled
 
-DECIDED = Counter("commands_decided_total", "Commands decided", ["type", "status"])
+DECIDED = Counter("commands_decided_total", "Commands by their outcome: `accepted`, or the slug", ["type", "outcome"])
 KNOWN = Counter("commands_known_total", "Commands that had an outcome already", ["type"])
 DECISION_SECONDS = Histogram(
-    "command_decision_seconds",
+    "commands_decision_seconds",
     "From the command's record to its committed outcome",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
-FOREIGN_WRITERS = Counter("foreign_writers_total", "Batches that met a writer outside the stream's lock", ["stream"])
-HALVED = Counter("command_batches_halved_total", "Batches halved in search of a culprit", ["stream"])
+FOREIGN_WRITERS = Counter(
+    "commands_foreign_writers_total", "Batches that met a writer outside the stream's lock", ["stream"]
+)
+HALVED = Counter("commands_batches_halved_total", "Batches halved in search of a culprit", ["stream"])
 
 log = structlog.get_logger(__name__)
 
@@ -124,23 +128,40 @@ class Judge:
         Raises:
             Exception: nothing was decided: an outage, or a command that can't be handled.
         """
+        named = [(f"decide {command.type.name}", command.traceparent) for command in commands]
+        with tracing.each(SpanKind.CONSUMER, named) as traceparents:
+            return await self._decide(
+                [
+                    command if command.traceparent == traceparent else replace(command, traceparent=traceparent)
+                    for command, traceparent in zip(commands, traceparents, strict=True)
+                ]
+            )
+
+    async def _decide(self, commands: Sequence[Command]) -> list[Settled]:
         if self._removals is not None:
             await self._removals.wait()
         await self._decider.prepare(commands)
         async with self._database.transaction({command.tenant_id for command in commands}) as connection:
-            batch = await _Batch.open(connection, commands, self._removals)
-            try:
-                async with connection.begin_nested():
-                    return await batch.decide(self._decider, commands)
-            except ForeignWriteError as error:
-                FOREIGN_WRITERS.labels(stream=self._decider.stream).inc()
-                log.error("foreign_writer", stream=self._decider.stream, error=str(error))  # noqa: TRY400
-            settled = []
-            for command in commands:
-                batch = await _Batch.open(connection, [command], self._removals)
-                async with connection.begin_nested():
-                    settled += await batch.decide(self._decider, [command])
-            return settled
+            batches = await self._decide_in(connection, commands)
+        return [settled for batch in batches for settled in batch.settled()]
+
+    async def _decide_in(self, connection: AsyncConnection, commands: Sequence[Command]) -> list["_Batch"]:
+        batch = await _Batch.open(connection, commands, self._removals)
+        try:
+            async with connection.begin_nested():
+                await batch.decide(self._decider)
+        except ForeignWriteError as error:
+            FOREIGN_WRITERS.labels(stream=self._decider.stream).inc()
+            log.error("foreign_writer", stream=self._decider.stream, error=str(error))  # noqa: TRY400
+        else:
+            return [batch]
+        batches = []
+        for command in commands:
+            batch = await _Batch.open(connection, [command], self._removals)
+            async with connection.begin_nested():
+                await batch.decide(self._decider)
+            batches.append(batch)
+        return batches
 
 
 class _Batch:
@@ -149,12 +170,15 @@ class _Batch:
     def __init__(
         self,
         connection: AsyncConnection,
+        commands: Sequence[Command],
+        *,
         heads: dict[UUID, int],
         known: dict[tuple[UUID, UUID], KnownOutcome],
         keys: dict[_Key, KnownOutcome],
         removals: Removals | None,
     ) -> None:
         self._connection = connection
+        self._commands = commands
         self._removals = removals
         self._heads = heads
         self._known = known
@@ -171,11 +195,11 @@ class _Batch:
         heads = await journal.lock_streams(connection, {command.tenant_id for command in commands})
         known = await journal.known_commands(connection, [(command.tenant_id, command.id) for command in commands])
         keys = await journal.known_keys(connection, [key for command in commands if (key := _key(command))])
-        return cls(connection, heads, known, keys, removals)
+        return cls(connection, commands, heads=heads, known=known, keys=keys, removals=removals)
 
-    async def decide(self, decider: Decider, commands: Sequence[Command]) -> list[Settled]:
-        """Decide what is not decided yet, write it, and tell the outcome of each command, in order."""
-        new = [command for command in commands if (command.tenant_id, command.id) not in self._known]
+    async def decide(self, decider: Decider) -> None:
+        """Decide what is not decided yet, and write it."""
+        new = [command for command in self._commands if (command.tenant_id, command.id) not in self._known]
         ledger = await decider.load(self._connection, new)
         for command in new:
             if (command.tenant_id, command.id) in self._known:
@@ -189,7 +213,6 @@ class _Batch:
         await ledger.save(self._connection)
         outcomes = [_logged(command, decision, position, self._now) for command, decision, position in self._made]
         await journal.append(self._connection, self._events, outcomes, self._heads)
-        return [self._settled(command) for command in commands]
 
     def _refuse(self, command: Command) -> Decision | None:
         if not may(command.body.author.role, command.type.permission):
@@ -230,6 +253,7 @@ class _Batch:
                     actor=command.body.author.sub,
                     command_id=command.id,
                     data=event.data,
+                    traceparent=command.traceparent,
                 )
             )
         position = self._heads[tenant]
@@ -244,11 +268,21 @@ class _Batch:
         self._known[tenant, command.id] = outcome
         if decision.remember and (key := _key(command)):
             self._keys[key] = outcome
-        DECIDED.labels(type=command.type.name, status=decision.status).inc()
 
-    def _settled(self, command: Command) -> Settled:
-        found = self._known[command.tenant_id, command.id]
-        return Settled(command=command, status=found.status, body=found.body, position=found.position)
+    def settled(self) -> list[Settled]:
+        """Tell the outcome of each command, in order, and count them; once they are committed."""
+        made = {(command.tenant_id, command.id) for command, _, _ in self._made}
+        for command, decision, _ in self._made:
+            outcome = "accepted" if decision.accepted else str(decision.body["type"]).rpartition("/")[2]
+            DECIDED.labels(type=command.type.name, outcome=outcome).inc()
+        settled = []
+        for command in self._commands:
+            key = command.tenant_id, command.id
+            if key not in made:
+                KNOWN.labels(type=command.type.name).inc()
+            found = self._known[key]
+            settled.append(Settled(command=command, status=found.status, body=found.body, position=found.position))
+        return settled
 
 
 def _key(command: Command) -> _Key | None:

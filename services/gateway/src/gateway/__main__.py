@@ -2,7 +2,7 @@
 
 from gateway.bootstrap import build
 from gateway.settings import Settings
-from servicekit import logs
+from servicekit import logs, tracing
 from servicekit.server import serve
 
 
@@ -10,6 +10,7 @@ def main() -> None:
     """Serve until told to stop."""
     settings = Settings()
     logs.configure(settings, "gateway")
+    tracing.configure("gateway", settings.instance)
     serve(build(settings), settings)
 
 

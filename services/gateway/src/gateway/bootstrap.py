@@ -17,8 +17,10 @@ from gateway.adapters.owners import HttpOwners
 from gateway.adapters.replies import KafkaReplies, partition_of
 from gateway.application.desk import Desk
 from gateway.application.notes import Notes
+from gateway.application.people import People
 from gateway.application.ports import CommandLine, Limits, Owners, ReplyLine, Vault
 from gateway.application.reader import OwnerProblemError, Reader
+from gateway.application.tidings import Tidings
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.fingerprints import Fingerprints
 from gateway.entrypoints import answers
@@ -30,10 +32,13 @@ from gateway.entrypoints.front import Front
 from gateway.entrypoints.openapi.document import openapi
 from gateway.entrypoints.records import Records
 from gateway.entrypoints.routes import routes
+from gateway.entrypoints.webhooks import Webhooks
 from gateway.settings import Settings
-from servicekit import metrics, problems
+from servicekit import metrics, problems, tracing
+from servicekit.clerk import Facts
 from servicekit.health import Health
 from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.removals import Removals
 from servicekit.tokens import TokenVerifier
 from servicekit.vault import AesVault
 
@@ -108,11 +113,18 @@ def build(settings: Settings) -> FastAPI:
         timeout_seconds=settings.owner_timeout_seconds,
         connections=settings.owner_connections,
     )
-    verifier = TokenVerifier.of(settings)
+    removals = Removals(
+        settings.kafka_bootstrap,
+        name,
+        settings.kafka_partitions,
+        longest_token_seconds=settings.auth_longest_token_seconds,
+    )
+    verifier = TokenVerifier.of(settings, removals)
     counts = RedisCounts(settings.redis_url, timeout_seconds=settings.rate_limit_timeout_seconds)
     health = Health()
     health.add("kafka", lambda: producer.ready)
     health.add("replies", lambda: replies.attached and not consumers.complaints())
+    health.add("removals", lambda: removals.loaded)
     health.add("redis", counts.check, required=False)
     for service in ("booking", "tenancy"):
         health.add(service, partial(owners.answers, service), required=False)
@@ -129,7 +141,7 @@ def build(settings: Settings) -> FastAPI:
         owners=owners,
         vault=AesVault(settings.seal_keys),
         health=health,
-        started=(verifier, owners, counts, producer, consumers, replies),
+        started=(removals, verifier, owners, counts, producer, consumers, replies),
     )
     app = assemble(settings, parts)
     app.state.broker = consumers.broker  # for who documents it
@@ -157,13 +169,17 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
         ],
     )
     problems.install(app)
+    tracing.trace_requests(app)
     app.add_exception_handler(OwnerProblemError, answers.owner_problem)
     ids = CommandIds(settings.command_id_key)
     notes = Notes(parts.vault)
     admission = Admission(parts.verifier, parts.limits)
-    reader = Reader(parts.owners, notes, ids)
+    namespaces = {issuer.issuer: issuer.namespace for issuer in settings.auth_issuers}
+    reader = Reader(parts.owners, notes, People(parts.vault, namespaces), ids)
+    desk = Desk(parts.commands, parts.replies, ids)
+    tidings = Tidings(Facts(settings.webhook_namespace, parts.vault), desk, wait_seconds=settings.wait_seconds)
     changes = Changes(
-        Desk(parts.commands, parts.replies, ids),
+        desk,
         notes,
         Fingerprints(settings.command_id_key),
         Waits(default=settings.wait_seconds, longest=settings.wait_seconds_longest),
@@ -173,6 +189,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
             Bookings(admission, changes, reader, notes),
             Artists(admission, changes, reader),
             Records(admission, reader),
+            Webhooks(settings.clerk_webhook_secrets, tidings),
         )
     )
     app.router.routes.extend([*parts.health.routes, metrics.route()])

@@ -7,6 +7,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.application.ports import OwnerAnswer, OwnerAwayError
+from servicekit import tracing
 
 KEPT_HEADERS = frozenset({"content-type", "position", "retry-after", "www-authenticate"})
 
@@ -25,7 +26,11 @@ class HttpOwners:
         """Open the client; connections are made as they are needed."""
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=self._connections, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trace_configs=tracing.of_client(),
         )
 
     async def stop(self) -> None:

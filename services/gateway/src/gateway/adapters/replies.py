@@ -13,12 +13,14 @@ from uuid import UUID
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from gateway.application.ports import CrowdedError
 from production_contracts.envelope import tenant_key
 from production_contracts.outcomes import Reply
 from production_contracts.topics import GATEWAY_REPLIES
+from servicekit import tracing
 from servicekit.kafka import Consumers, DeadLetters, Record
 
 ATTACH_POLL_SECONDS = 0.05
@@ -90,10 +92,12 @@ class KafkaReplies:
             outcome = self._waiting.get((record.key or b"", command_id))
             if outcome is None or outcome.done():
                 continue
-            try:
-                outcome.set_result(Reply.model_validate_json(record.value or b""))
-            except ValidationError:
-                await self._dead_letters.put(record, "not a reply")
+            received = ("receive outcome", tracing.traceparent_of(record.headers))
+            with tracing.each(SpanKind.CONSUMER, [received]):
+                try:
+                    outcome.set_result(Reply.model_validate_json(record.value or b""))
+                except ValidationError:
+                    await self._dead_letters.put(record, "not a reply")
 
     async def _attach(self) -> None:
         """Wait until Kafka has said where ``latest`` is: before that, a reply could fall in front of it."""

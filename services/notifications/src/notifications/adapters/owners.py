@@ -13,6 +13,7 @@ from notifications.domain.positions import LiveEvent
 from notifications.domain.resumption import Head
 from production_contracts import problems
 from production_contracts.events import STREAMS
+from servicekit import tracing
 from servicekit.problems import ProblemError
 
 PAGE: Final = 500
@@ -32,7 +33,11 @@ class HttpOwners:
 
     async def start(self) -> None:
         """Open the HTTP client."""
-        self._session = aiohttp.ClientSession(timeout=_DEADLINE, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
+        self._session = aiohttp.ClientSession(
+            timeout=_DEADLINE,
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+            trace_configs=tracing.of_client(),
+        )
 
     async def stop(self) -> None:
         """Close the HTTP client."""

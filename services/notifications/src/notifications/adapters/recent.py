@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from notifications.application.ports import Batch, RecentUnavailableError
 from notifications.domain.positions import LiveEvent
+from servicekit import tracing
 
 PAGE: Final = 500
 DEADLINE_S: Final = 5.0
@@ -28,18 +29,21 @@ local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local position = 0
 if last[1] then position = tonumber(string.match(last[1][1], '^%d+')) end
 local told = {ARGV[2]}
-for i = 5, #ARGV, 2 do
+for i = 5, #ARGV, 3 do
   if tonumber(ARGV[i]) > position then
     redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[i] .. '-0', 'e', ARGV[i + 1])
     position = tonumber(ARGV[i])
-    told[#told + 1] = ARGV[i] .. ' ' .. ARGV[i + 1]
+    told[#told + 1] = ARGV[i] .. ARGV[i + 2] .. ' ' .. ARGV[i + 1]
   end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 if #told > 1 then redis.call('PUBLISH', ARGV[1], table.concat(told, '\\n')) end
 return #told - 1
 """
-"""Keeps and tells what is past the last entry; the rest was told before. Atomic: never one without the other."""
+"""Keeps and tells what is past the last entry; the rest was told before. Atomic: never one without the other.
+
+What is told of an event is a line ``<position> <payload>``, or ``<position>;<traceparent> <payload>``.
+"""
 
 
 def connect(url: str, *, retries: int = 1) -> "Redis":
@@ -70,8 +74,19 @@ def channel_name(tenant_id: UUID) -> str:
 def read_told(text: str) -> list[LiveEvent]:
     """Read what was told on a channel."""
     stream, *lines = text.split("\n")
-    parts = (line.partition(" ") for line in lines)
-    return [LiveEvent(stream=stream, position=int(position), payload=payload or None) for position, _, payload in parts]
+    return [_read_line(stream, line) for line in lines]
+
+
+def _read_line(stream: str, line: str) -> LiveEvent:
+    numbered, _, payload = line.partition(" ")
+    position, _, traceparent = numbered.partition(";")
+    return LiveEvent(
+        stream=stream, position=int(position), payload=payload or None, traceparent=tracing.carried(traceparent)
+    )
+
+
+def _written(event: LiveEvent) -> tuple[str, str, str]:
+    return str(event.position), event.payload or "", f";{event.traceparent}" if event.traceparent else ""
 
 
 class RedisRecent:
@@ -102,7 +117,7 @@ class RedisRecent:
     async def _run(self, batch: Batch, script: str) -> list[object]:
         async with self._pipeline() as pipeline:
             for (tenant_id, stream), events in batch.items():
-                told = [text for event in events for text in (str(event.position), event.payload or "")]
+                told = [text for event in events for text in _written(event)]
                 arguments = [channel_name(tenant_id), stream, str(self._kept), str(self._expire_s), *told]
                 pipeline.evalsha(script, 1, stream_key(tenant_id, stream), *arguments)
             return list(await pipeline.execute(raise_on_error=False))

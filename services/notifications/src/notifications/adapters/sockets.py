@@ -12,9 +12,11 @@ from typing import Any, Final
 import orjson
 import socketio
 from engineio import packet as engine_packet
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from notifications.domain.positions import LiveEvent
+from servicekit import tracing
 
 NAMESPACE: Final = "/"
 _EVENT: Final = "2"
@@ -57,7 +59,9 @@ class SocketEmitter:
         if event.payload is None:
             return []
         packet = engine_packet.Packet(engine_packet.MESSAGE, _EVENT + event.payload)
-        return [sid for sid in sids if not self._put(sid, packet)]
+        emitted = (f"emit {event.stream}", event.traceparent)
+        with tracing.each(SpanKind.PRODUCER, [emitted], {"messaging.batch.message_count": len(sids)}):
+            return [sid for sid in sids if not self._put(sid, packet)]
 
     def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
         """Put a message on the queue of a socket; see `Emitter.tell`."""

@@ -13,12 +13,13 @@ class LiveEvent:
     """An event on its way to sockets.
 
     ``payload`` is the JSON array ``[name, message]`` as sockets receive it; None: sockets are told nothing of it, but
-    it takes its position all the same.
+    it takes its position all the same. ``traceparent`` names the trace that it is part of, where that is recorded.
     """
 
     stream: str
     position: int
     payload: str | None
+    traceparent: str | None = None
 
 
 class Step(Enum):

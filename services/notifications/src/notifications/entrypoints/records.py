@@ -1,14 +1,18 @@
 """Events from Kafka: the one consumer of the group keeps them as recent and tells every instance that has sockets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 from uuid import UUID
+
+from opentelemetry.trace import SpanKind
 
 from notifications.application.messages import live_event
 from notifications.application.ports import Recent
 from notifications.domain.positions import LARGEST, LiveEvent
 from production_contracts.envelope import UnreadableError, read_event
 from production_contracts.topics import BOOKING_EVENTS, TENANCY_EVENTS
+from servicekit import tracing
 from servicekit.kafka import Record
 
 TOPICS: Final = (BOOKING_EVENTS.name, TENANCY_EVENTS.name)
@@ -37,21 +41,29 @@ class EventRecords:
             RecentUnavailableError: Redis is away; the batch is to come again, nothing was put aside.
             Exception: what the dead letters raise; the batch is to come again.
         """
-        batch: dict[tuple[UUID, str], list[LiveEvent]] = {}
+        received: list[tuple[UUID, LiveEvent]] = []
         unreadable: list[tuple[Record, str]] = []
         for record in records:
             try:
-                received = _read(record)
+                one = _read(record)
             except UnreadableError as error:
                 unreadable.append((record, str(error)))
                 continue
-            if received is not None:
-                tenant_id, event = received
-                batch.setdefault((tenant_id, event.stream), []).append(event)
-        if batch:
-            await self._recent.publish(batch)
+            if one is not None:
+                received.append(one)
+        if received:
+            await self._publish(received)
         for record, reason in unreadable:
             await self._dead_letters.put(record, reason)
+
+    async def _publish(self, received: Sequence[tuple[UUID, LiveEvent]]) -> None:
+        batch: dict[tuple[UUID, str], list[LiveEvent]] = {}
+        named = [(f"publish {event.stream}", event.traceparent) for _, event in received]
+        with tracing.each(SpanKind.CONSUMER, named) as traceparents:
+            for (tenant_id, event), traceparent in zip(received, traceparents, strict=True):
+                told = replace(event, traceparent=traceparent)
+                batch.setdefault((tenant_id, event.stream), []).append(told)
+            await self._recent.publish(batch)
 
 
 def _read(record: Record) -> tuple[UUID, LiveEvent] | None:
@@ -61,4 +73,5 @@ def _read(record: Record) -> tuple[UUID, LiveEvent] | None:
     if not 1 <= received.position <= LARGEST:
         message = "the position is out of range"
         raise UnreadableError(message)
-    return received.tenant_id, live_event(received.event)
+    event = live_event(received.event)
+    return received.tenant_id, replace(event, traceparent=tracing.traceparent_of(record.headers))
