@@ -100,10 +100,13 @@ async def raised(database: Database, statement: str, **values: object) -> BaseEx
     ("code", "of_the_moment"),
     [
         ("08006", True),  # connection failure
+        ("28P01", True),  # a password that is being changed
+        ("3D000", True),  # no such database, yet or for the moment
         ("40001", True),  # serialization failure
         ("40P01", True),  # deadlock
         ("53100", True),  # disk full
         ("53300", True),  # too many connections
+        ("55000", True),  # a database that takes no connections
         ("55P03", True),  # lock not available
         ("57014", True),  # query cancelled
         ("57P01", True),  # admin shutdown
@@ -144,6 +147,12 @@ async def test_a_database_that_can_not_be_reached_is_of_the_moment(fresh: FreshD
     away = Database("postgresql+asyncpg://booking_service:x@127.0.0.1:1/booking")
     assert is_transient(await raised(away, "select 1"))
     await away.stop()
+
+
+async def test_a_password_that_is_not_ours_any_more_is_of_the_moment(fresh: FreshDatabase) -> None:
+    locked_out = Database(fresh.url.replace("booking_service:", "booking_service:x"))
+    assert is_transient(await raised(locked_out, "select 1"))
+    await locked_out.stop()
 
 
 async def test_a_connection_cut_in_a_transaction_is_of_the_moment(fresh: FreshDatabase, database: Database) -> None:

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _OPEN = text("select set_config('app.tenant_ids', :tenants, true)")
 
-_TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
-_TRANSIENT_CODES = ("25006", "55P03")
-"""SQLSTATE classes: connection, rollback (deadlock, serialization), resources, operator intervention, system; and a
-server that is read-only (a standby after a failover), a lock not available."""
+_TRANSIENT_CLASSES = ("08", "28", "3D", "40", "53", "57", "58")
+_TRANSIENT_CODES = ("25006", "55000", "55P03")
+"""SQLSTATE classes: connection, authorization and database (a password or a name that is being changed: no command can
+help it), rollback (deadlock, serialization), resources, operator intervention, system; and a server that is read-only
+(a standby after a failover), a database that takes no connections, a lock not available."""
 
 
 def is_transient(error: BaseException) -> bool:
