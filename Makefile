@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token demo test lint format lock migration
+.PHONY: help setup run stop status logs clean token demo test lint format lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -36,6 +36,7 @@ demo: ## Play a story against the running system
 	@$(PYTHON_BIN)/python -m local_stack.demo
 
 test: setup ## Run every test, on real engines
+	@contracts/validation/setup
 	@$(PYTHON_BIN)/pytest
 
 lint: setup ## Check style, types and who imports whom
@@ -50,6 +51,10 @@ format: setup ## Mend what ruff can mend
 
 migration: setup ## Begin a migration: make migration SERVICE=booking MESSAGE="what it does"
 	@$(PYTHON_BIN)/python -m servicekit migration '$(SERVICE)' '$(MESSAGE)'
+
+contracts: setup ## Write anew what is made from the contracts: JSON Schemas, AsyncAPI, OpenAPI
+	@$(PYTHON_BIN)/python -m production_contracts contracts/schemas
+	@$(PYTHON_BIN)/python -m local_stack.contract documents
 
 EXPORT := uv export -q --format requirements.txt --no-header --no-emit-workspace
 lock: ## Renew the locks after a change of dependencies (needs uv): one of all, and one of what each image holds

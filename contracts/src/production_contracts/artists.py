@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from production_contracts.records import Record, Request
+from production_contracts.records import Record, Request, without_default
 from production_contracts.text import ArtistName, TimeZone
 from production_contracts.times import Timestamp
 
@@ -23,7 +23,7 @@ class ArtistRequest(Request):
 class ArtistPatch(Request):
     """Body of ``PATCH /v1/artists/{id}``: a JSON merge patch (RFC 7396); null clears, what is absent stays."""
 
-    name: ArtistName = Field(default="unset", json_schema_extra={"default": None})
+    name: ArtistName = Field(default="unset", json_schema_extra=without_default)
     time_zone: TimeZone | None = None
 
 

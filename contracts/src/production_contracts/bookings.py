@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from production_contracts.records import Record, Request
+from production_contracts.records import Record, Request, without_default
 from production_contracts.sealed import SENSITIVE, Sealed
 from production_contracts.text import Notes, Reason, Title, Venue
 from production_contracts.times import Timestamp, check_range
@@ -42,7 +42,7 @@ class BookingRequest(Request):
 class BookingPatch(Request):
     """Body of ``PATCH /v1/bookings/{id}``: a JSON merge patch (RFC 7396); null clears, what is absent stays."""
 
-    title: Title = Field(default="unset", json_schema_extra={"default": None})
+    title: Title = Field(default="unset", json_schema_extra=without_default)
     venue: Venue | None = None
     notes: Annotated[Notes | None, SENSITIVE] = None
 

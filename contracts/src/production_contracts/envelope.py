@@ -143,13 +143,14 @@ def _read_body(kind: commands.CommandType, value: bytes) -> CommandBody:
     return _BODIES[kind.name].model_validate_json(value)
 
 
-def _body_model(kind: commands.CommandType) -> type[CommandBody]:
+def body_model(kind: commands.CommandType) -> type[CommandBody]:
+    """Make the model of a command's value, with the data that its type asks for."""
     annotations = {"data": kind.data}
     namespace = {"__annotations__": annotations, "__module__": __name__, "__doc__": f"Body of {kind.name}."}
     return type(f"{kind.data.__name__}Body", (CommandBody,), namespace)
 
 
-_BODIES: Final = {kind.name: _body_model(kind) for kind in commands.COMMAND_TYPES}
+_BODIES: Final = {kind.name: body_model(kind) for kind in commands.COMMAND_TYPES}
 
 
 def event_record(event: dict[str, Any], tenant_id: UUID, topic: str, traceparent: str | None = None) -> "KafkaRecord":

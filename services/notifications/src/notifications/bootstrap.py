@@ -62,6 +62,7 @@ class Notifications:
         self._consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
         records = EventRecords(self._recent, DeadLetters(self._producer))
         self._consumers.batches(TOPICS, GROUP, records.handle)
+        self.broker = self._consumers.broker  # for who documents it
         self._tasks: list[asyncio.Task[None]] = []
         self.app: ASGIApp = socketio.ASGIApp(self._server, other_asgi_app=self._make_http())
 

@@ -1,0 +1,1 @@
+"""What is made from the contracts (documents, releases), and whether a change of them breaks anybody."""
