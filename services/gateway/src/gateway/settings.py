@@ -1,9 +1,12 @@
 """What the gateway can be told through its environment (``GATEWAY_*``)."""
 
-from typing import Annotated
+from typing import Annotated, Self
+from uuid import UUID
 
 from limits import parse
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from servicekit.settings import (
     AuthSettings,
@@ -21,6 +24,16 @@ def _check_rate(value: str) -> str:
     return value
 
 
+def _check_secret(value: str) -> str:
+    try:
+        Webhook(value)
+    except (ValueError, EmptyWebhookSecretError):
+        message = "a secret is base64, after the prefix whsec_"
+        raise ValueError(message) from None
+    return value
+
+
+Secret = Annotated[str, BeforeValidator(_check_secret)]
 Rate = Annotated[str, BeforeValidator(_check_rate)]
 
 
@@ -50,6 +63,28 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, AuthSettings):
     rate_limit_timeout_seconds: float = Field(
         default=0.1, gt=0, le=5, description="How long Redis may take before this replica counts by itself"
     )
+    clerk_webhook_secrets: list[Secret] = Field(
+        default=[],
+        repr=False,
+        description="JSON list of the signing secrets of Clerk's webhooks (`whsec_...`), several while one is replaced;"
+        " empty: there are no webhooks",
+    )
+    clerk_webhook_issuer: str | None = Field(
+        default=None, description="Of which issuer the webhooks are; default: the first of the accepted ones"
+    )
     cors_origins: list[str] = Field(
         default=[], description='JSON list of origins that browsers may call from, or ["*"]'
     )
+
+    @model_validator(mode="after")
+    def _webhook_issuer_is_accepted(self) -> Self:
+        if self.clerk_webhook_issuer not in {None, *(issuer.issuer for issuer in self.auth_issuers)}:
+            message = "clerk_webhook_issuer must be one of auth_issuers"
+            raise ValueError(message)
+        return self
+
+    @property
+    def webhook_namespace(self) -> UUID:
+        """The namespace of the tenants that webhooks tell of."""
+        wanted = self.clerk_webhook_issuer or self.auth_issuers[0].issuer
+        return next(issuer.namespace for issuer in self.auth_issuers if issuer.issuer == wanted)

@@ -48,6 +48,8 @@ class Order:
     patience: Patience
     expected_versions: list[int] | None = None
     idempotency: Idempotency | None = None
+    kept: timedelta | None = None
+    """For how long it may be decided; None: as the patience says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +96,7 @@ class Desk:
         return Taken(command_id=text, reply=reply)
 
     def _command(self, order: Order) -> Command:
-        kept = EXPIRES_ASYNC if order.patience.asynchronous else EXPIRES_WAITING
+        kept = order.kept or (EXPIRES_ASYNC if order.patience.asynchronous else EXPIRES_WAITING)
         stated: dict[str, Any] = {
             "author": Author(sub=order.principal.sub, role=order.principal.role, iat=order.principal.iat),
             "expires_at": self._now() + kept,

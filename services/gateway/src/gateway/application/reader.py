@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from gateway.application.notes import Notes
+from gateway.application.people import People
 from gateway.application.ports import OwnerAnswer, OwnerAwayError, Owners
 from gateway.domain.command_ids import CommandIds
 from production_contracts import problems
@@ -54,10 +55,11 @@ class OwnerProblemError(Exception):
 class Reader:
     """Reads for a caller."""
 
-    def __init__(self, owners: Owners, notes: Notes, ids: CommandIds) -> None:
-        """Read from ``owners`` and open with ``notes``."""
+    def __init__(self, owners: Owners, notes: Notes, people: People, ids: CommandIds) -> None:
+        """Read from ``owners`` and open with ``notes`` and ``people``."""
         self._owners = owners
         self._notes = notes
+        self._people = people
         self._ids = ids
 
     async def booking(self, principal: Principal, inquiry: Inquiry) -> Found:
@@ -71,6 +73,14 @@ class Reader:
     async def events(self, principal: Principal, stream: str, inquiry: Inquiry) -> Found:
         """Read events of a stream; raises as `pass_on`."""
         return await self.pass_on(principal, stream, inquiry, self._notes.open_events)
+
+    async def members(self, principal: Principal, inquiry: Inquiry) -> Found:
+        """Read a page of members; raises as `pass_on`."""
+
+        def open_(_: UUID, page: dict[str, Any]) -> None:
+            self._people.open_page(principal.issuer, page)
+
+        return await self.pass_on(principal, "tenancy", inquiry, open_)
 
     async def pass_on(self, principal: Principal, service: str, inquiry: Inquiry, open_: Open | None = None) -> Found:
         """Read from a service, and open the sealed fields of what comes back.

@@ -24,7 +24,7 @@ async def read(request: Request, model: type[A], *, may_be_absent: bool = False)
     Raises:
         ProblemError: `payload-too-large`, `unsupported-media-type`, `invalid-request`.
     """
-    raw = await _read_bytes(request)
+    raw = await read_bytes(request)
     if not raw and may_be_absent:
         return model()
     _check_media_type(request)
@@ -83,7 +83,12 @@ def _check_media_type(request: Request) -> None:
     raise ProblemError(problems.UNSUPPORTED_MEDIA_TYPE, detail, headers=headers)
 
 
-async def _read_bytes(request: Request) -> bytes:
+async def read_bytes(request: Request) -> bytes:
+    """Read a body as it is.
+
+    Raises:
+        ProblemError: `payload-too-large`; `invalid-request`: it ended too early.
+    """
     stated = request.headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated[:20]) > LARGEST_BODY:
         raise _too_large()

@@ -79,6 +79,13 @@ class ArtistQuery(Asked):
     cursor: Cursor | None = None
 
 
+class MemberQuery(Asked):
+    """Query of ``GET /v1/members``."""
+
+    limit: PageLimit = 50
+    cursor: Cursor | None = None
+
+
 class EventQuery(Asked):
     """Query of ``GET /v1/events``."""
 

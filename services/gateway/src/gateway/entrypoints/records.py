@@ -1,4 +1,4 @@
-"""What is on record: events of a stream, what became of a command, the tenant itself."""
+"""What is on record: events of a stream, what became of a command, the tenant itself and its members."""
 
 from typing import Final
 
@@ -40,3 +40,9 @@ class Records:
         principal = await self._admission.admit(request, Permission.ROSTER_READ)
         inquiry = queries.inquiry(request, "/v1/tenant", queries.read(request, queries.NoQuery))
         return answers.content(request, await self._reader.pass_on(principal, "tenancy", inquiry))
+
+    async def members(self, request: Request) -> Response:
+        """``GET /v1/members``."""
+        principal = await self._admission.admit(request, Permission.MEMBERS_READ)
+        inquiry = queries.inquiry(request, "/v1/members", queries.read(request, queries.MemberQuery))
+        return answers.content(request, await self._reader.members(principal, inquiry))

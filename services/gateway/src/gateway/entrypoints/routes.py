@@ -9,11 +9,12 @@ from starlette.routing import Route
 from gateway.entrypoints.artists import Artists
 from gateway.entrypoints.bookings import Bookings
 from gateway.entrypoints.records import Records
+from gateway.entrypoints.webhooks import Webhooks
 
 Operate = Callable[[Request], Awaitable[Response]]
 
 
-def routes(bookings: Bookings, artists: Artists, records: Records) -> list[Route]:
+def routes(bookings: Bookings, artists: Artists, records: Records, webhooks: Webhooks) -> list[Route]:
     """List the routes: one per address, so that ``Allow`` names every method that it knows."""
     return [
         _route("/v1/bookings", POST=bookings.create, GET=bookings.find),
@@ -29,6 +30,8 @@ def routes(bookings: Bookings, artists: Artists, records: Records) -> list[Route
         _route("/v1/events", GET=records.events),
         _route("/v1/commands/{id}", GET=records.command),
         _route("/v1/tenant", GET=records.tenant),
+        _route("/v1/members", GET=records.members),
+        _route("/v1/webhooks/clerk", POST=webhooks.clerk),
     ]
 
 
