@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 import structlog
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from servicekit import logs
+from servicekit import logs, tracing
 from servicekit.settings import Port, ServiceSettings, settings_config
 
 SECRET = "hush-hush"
@@ -73,3 +74,21 @@ def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "RuntimeError" in out
     assert SECRET not in out
+
+
+def test_a_line_names_the_trace_and_the_span_in_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    tracing.install("tested", "test-1", InMemorySpanExporter(), at_once=True)
+    try:
+        assert tracing.Tracing.tracer is not None
+        with configured():
+            with tracing.Tracing.tracer.start_as_current_span("work") as span:
+                structlog.get_logger("x").info("traced")
+                logging.getLogger("aiokafka").warning("traced too")
+            structlog.get_logger("x").info("idle")
+    finally:
+        tracing.uninstall()
+    ours, theirs, idle = lines(capsys)
+    context = span.get_span_context()
+    for line in (ours, theirs):
+        assert (line["trace_id"], line["span_id"]) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+    assert "trace_id" not in idle
