@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from starlette.routing import Route
 
-from gateway.entrypoints.openapi import examples
+from gateway.entrypoints.openapi import examples, webhooks
 from gateway.entrypoints.openapi.document import openapi
 from gateway.entrypoints.openapi.operations import OPERATIONS, Operation
 from gateway.testing import FakeGateway
@@ -22,7 +22,7 @@ def test_the_document_and_the_routes_name_the_same_operations(gateway: FakeGatew
         if isinstance(route, Route) and route.path.startswith("/v1/")
         for method in (route.methods or set()) - {"HEAD"}
     }
-    assert served == {(operation.method, operation.path) for operation in OPERATIONS}
+    assert served == {(operation.method, operation.path) for operation in OPERATIONS} | {("POST", webhooks.PATH)}
 
 
 async def test_it_is_served(client: aiohttp.ClientSession) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from gateway.entrypoints.bodies import JSON, MERGE_PATCH
-from gateway.entrypoints.openapi import examples
+from gateway.entrypoints.openapi import examples, webhooks
 from gateway.entrypoints.openapi.operations import OPERATIONS, Operation
 from production_contracts import problems
 from production_contracts.outcomes import CommandStatus
@@ -83,12 +83,13 @@ def openapi(version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    paths[webhooks.PATH] = {"post": webhooks.webhook()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Production Tool", "version": version, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in OPERATIONS)],
+        "tags": [{"name": tag} for tag in (*dict.fromkeys(operation.tag for operation in OPERATIONS), "webhooks")],
         "paths": paths,
         "components": {
             "schemas": _schemas(),

@@ -98,7 +98,44 @@ COMMAND_ACCEPTED: Final[JSON] = {
     "status": "accepted",
     "outcome": {"status": 200, "body": CONFIRMED},
 }
-TENANT: Final[JSON] = {"id": TENANT_ID, "version": 1, "position": 1, "created_at": MOMENT}
+ORGANISATION: Final = "org_2nQa7cVw3X"
+TENANT: Final[JSON] = {
+    "id": TENANT_ID,
+    "org_id": ORGANISATION,
+    "name": "Acme Touring",
+    "slug": "acme-touring",
+    "status": "active",
+    "as_of": MOMENT,
+    "version": 2,
+    "position": 2,
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+}
+MEMBER_PAGE: Final[JSON] = {
+    "items": [
+        {
+            "id": USER,
+            "role": "org:admin",
+            "name": "Ana Sommer",
+            "email": "ana@example.org",
+            "joined_at": MOMENT,
+            "updated_at": MOMENT,
+        }
+    ],
+    "next_cursor": None,
+}
+WEBHOOK: Final[JSON] = {
+    "object": "event",
+    "type": "organizationMembership.deleted",
+    "timestamp": 1795425300000,
+    "data": {
+        "object": "organization_membership",
+        "id": "orgmem_2nQc9sTz8K",
+        "role": "org:member",
+        "organization": {"id": ORGANISATION, "name": "Acme Touring", "slug": "acme-touring"},
+        "public_user_data": {"user_id": "user_2nQbZk7wPq", "identifier": "ben@example.org"},
+    },
+}
 
 
 def _say(kind: ProblemType, detail: str, **members: Any) -> tuple[str, JSON]:  # noqa: ANN401 - extension members

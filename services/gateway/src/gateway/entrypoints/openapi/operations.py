@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from gateway.entrypoints import queries
 from gateway.entrypoints.openapi import examples
-from production_contracts import artists, bookings, events, outcomes, problems
+from production_contracts import artists, bookings, events, members, outcomes, problems
 from production_contracts.problems import ProblemType
 from production_contracts.records import Record
 from production_contracts.records import Request as Asked
@@ -224,5 +224,15 @@ OPERATIONS: Final = (
         model=artists.Tenant,
         example=examples.TENANT,
         refusals=(problems.NOT_FOUND,),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/members",
+        name="listMembers",
+        summary="List the members of the tenant, in order of id",
+        tag="tenant",
+        query=queries.MemberQuery,
+        model=members.MemberPage,
+        example=examples.MEMBER_PAGE,
     ),
 )
