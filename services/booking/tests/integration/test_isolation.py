@@ -1,11 +1,14 @@
 """A batch of two tenants who name each other's artists and bookings leaks nothing."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from services.booking.tests.bench import Answer, Bench, ask, move, night
+from services.booking.tests.bench import NIGHT, Answer, Bench, ask, move, night
 
+from booking.adapters import bookings
+from booking.domain.booking import Slot
 from production_contracts import commands
 
 
@@ -84,6 +87,16 @@ async def test_a_booking_in_the_way_is_found_behind_one_of_a_tenant_whose_artist
     answers = await bench.handle(ask(tenants[0], hours(15, 16)), ask(tenants[1], hours(15, 16)))
     assert [status for status, _ in answers] == [409, 201]
     assert bench.desk.dead == []
+
+
+async def test_neighbours_asked_of_another_tenants_artist_are_none(shared_bench: Bench) -> None:
+    mine, theirs = uuid4(), uuid4()
+    artist = await shared_bench.add_artist(theirs)
+    await shared_bench.handle(*(ask(theirs, night(artist, day)) for day in range(3)))
+    slot = Slot(NIGHT, NIGHT + timedelta(days=9))
+    async with shared_bench.database.transaction([mine, theirs]) as connection:
+        assert await bookings.neighbours(connection, [(mine, artist, slot)], 100) == []
+        assert len(await bookings.neighbours(connection, [(theirs, artist, slot)], 100)) == 3
 
 
 async def test_a_conflict_names_only_bookings_of_the_own_tenant(shared_bench: Bench) -> None:
