@@ -17,9 +17,13 @@ def _key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def _webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Passwords of the database roles, and the gateway's keys (32 random bytes in base64)."""
+    """Passwords of the database roles, the gateway's keys (32 random bytes in base64), and the secret of webhooks."""
 
     postgres: str = field(default_factory=_password)
     booking_owner: str = field(default_factory=_password)
@@ -28,6 +32,7 @@ class Credentials:
     tenancy_service: str = field(default_factory=_password)
     command_id_key: str = field(default_factory=_key)
     seal_key: str = field(default_factory=_key)
+    webhook_secret: str = field(default_factory=_webhook_secret)
 
     @classmethod
     def kept_in(cls, file: Path) -> Self:

@@ -36,6 +36,7 @@ def service_environment(
             "TENANCY_URL": tenancy_url,
             "COMMAND_ID_KEY": engines.credentials.command_id_key,
             "SEAL_KEYS": json.dumps({"local": engines.credentials.seal_key}),
+            "CLERK_WEBHOOK_SECRETS": json.dumps([engines.credentials.webhook_secret]),
             "CORS_ORIGINS": json.dumps([FRONTEND]),
         },
         "notifications": {

@@ -24,6 +24,7 @@ from notifications.settings import Settings
 from servicekit import metrics, problems
 from servicekit.health import Health
 from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.removals import Removals
 from servicekit.tokens import TokenVerifier
 
 
@@ -36,7 +37,13 @@ class Notifications:
         self._recent = RedisRecent(self._redis, kept=settings.recent_events, expire_s=settings.recent_seconds)
         self._channel = RedisChannel(settings.redis_url, receive=self._receive, heard=self._heard)
         self._owners = HttpOwners({"booking": settings.booking_url, "tenancy": settings.tenancy_url})
-        self._verifier = TokenVerifier.of(settings)
+        self._removals = Removals(
+            settings.kafka_bootstrap,
+            f"notifications-{settings.instance}",
+            settings.kafka_partitions,
+            longest_token_seconds=settings.auth_longest_token_seconds,
+        )
+        self._verifier = TokenVerifier.of(settings, self._removals)
         self._server = make_server(cors_origins=settings.cors_origins, largest_message=settings.max_message_bytes)
         self._emitter = SocketEmitter(self._server, pending=settings.max_pending, patience_s=settings.drain_seconds)
         self._hubs = Hubs(
@@ -55,7 +62,9 @@ class Notifications:
             self._hubs,
             self._emitter,
             Limits(sockets=settings.max_sockets, leeway_s=settings.auth_leeway_seconds),
+            refusal=lambda principal: self._removals.refusal(principal.tenant_id, principal.sub, principal.iat),
         )
+        self._removals.listen(self._live.expel)
         sockets.install(self._server, self._live, self._emitter)
         client_id = f"notifications-{settings.instance}"
         self._producer = Producer(settings.kafka_bootstrap, client_id)
@@ -70,6 +79,7 @@ class Notifications:
         health = Health()
         health.add("kafka-producer", lambda: self._producer.ready)
         health.add("kafka-consumers", lambda: not self._consumers.complaints())
+        health.add("removals", lambda: self._removals.loaded)
         health.add("redis", self._recent.ping)
         health.add("redis-channel", lambda: self._channel.connected)
         health.add("background", lambda: not any(task.done() for task in self._tasks))
@@ -90,6 +100,8 @@ class Notifications:
             running.push_async_callback(self._redis.aclose)
             await self._owners.start()
             running.push_async_callback(self._owners.stop)
+            await self._removals.start()
+            running.push_async_callback(self._removals.stop)
             await self._verifier.start()
             running.push_async_callback(self._verifier.stop)
             for name, forever in (("channel", self._channel.run()), ("watch", self._hubs.watch())):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -17,10 +18,12 @@ from notifications.application.ports import Emitter
 from production_contracts import problems
 from servicekit.logs import bound
 from servicekit.problems import ProblemError
+from servicekit.tokens import Principal
 
 SOCKETS = Gauge("notifications_sockets", "Sockets that are connected and authenticated")
 CONNECTIONS = Counter("notifications_connections", "Clients that asked to connect", ["outcome"])
 RESUMES = Counter("notifications_resumes", "Where sockets began, counted per stream", ["stream", "start"])
+EXPELLED = Counter("notifications_expelled", "Sockets that were closed because their user was removed")
 RENEWALS = Counter("notifications_renewals", "Tokens that clients sent to follow their last", ["outcome"])
 
 log = structlog.get_logger(__name__)
@@ -45,9 +48,20 @@ class Live:
     """The sockets of this instance."""
 
     def __init__(
-        self, door: Door, hubs: Hubs, emitter: Emitter, limits: Limits, clock: Callable[[], float] = time.time
+        self,
+        door: Door,
+        hubs: Hubs,
+        emitter: Emitter,
+        limits: Limits,
+        *,
+        refusal: Callable[[Principal], str | None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Begin without sockets; ``clock`` gives seconds since 1970."""
+        """Begin without sockets; ``clock`` gives seconds since 1970.
+
+        ``refusal`` says why somebody who was let in is not any more, None where there is nothing to say.
+        """
+        self._refusal = refusal
         self._door = door
         self._hubs = hubs
         self._emitter = emitter
@@ -79,8 +93,15 @@ class Live:
             raise ProblemError(problems.UNAVAILABLE, detail)
 
     def enter(self, sid: str, admission: Admission) -> None:
-        """Give an admitted socket its place; what it is sent begins once the caller has let the loop go on."""
+        """Give an admitted socket its place; what it is sent begins once the caller has let the loop go on.
+
+        Raises:
+            ProblemError: `forbidden`: whoever it is was removed while being admitted.
+        """
         principal = admission.principal
+        if (refusal := self._refusal(principal)) is not None:
+            CONNECTIONS.labels(problems.FORBIDDEN.slug).inc()
+            raise ProblemError(problems.FORBIDDEN, refusal)
         positions = {stream: start.position for stream, start in admission.starts.items()}
         seat = Seat(sid=sid, principal=principal, positions=positions)
         with bound(tenant_id=principal.tenant_id):
@@ -90,6 +111,15 @@ class Live:
         self._present[sid] = _Presence(seat=seat, joining=joining, expiry=self._expire_at(sid, principal.exp))
         CONNECTIONS.labels("accepted").inc()
         SOCKETS.set(len(self._present))
+
+    def expel(self, tenant_id: UUID, sub: str | None) -> None:
+        """Close the sockets of a user who was removed from a tenant; without ``sub`` those of all its users."""
+        for sid, presence in list(self._present.items()):
+            principal = presence.seat.principal
+            is_meant = principal.tenant_id == tenant_id and sub in {None, principal.sub}
+            if is_meant and self._refusal(principal) is not None:
+                EXPELLED.inc()
+                self._dismiss(sid)
 
     def leave(self, sid: str) -> None:
         """Forget a socket that is gone."""

@@ -18,12 +18,12 @@ def install(server: "socketio.AsyncServer", live: Live, emitter: SocketEmitter) 
     async def connect(sid: str, _environ: dict[str, Any], auth: Any = None) -> None:  # noqa: ANN401 - a client's
         try:
             admission = await live.admit(auth)
+            with bound(tenant_id=admission.tenant_id):
+                await server.enter_room(sid, f"tenant:{admission.tenant_id}")
+                live.enter(sid, admission)
         except ProblemError as error:
             # The client's connect_error: its message is the slug, its data the problem.
             raise SocketRefusedError(error.kind.slug, error.body) from None
-        with bound(tenant_id=admission.tenant_id):
-            await server.enter_room(sid, f"tenant:{admission.tenant_id}")
-            live.enter(sid, admission)
 
     async def renew(sid: str, data: Any = None, *_: Any) -> dict[str, Any]:  # noqa: ANN401 - a client's
         try:
