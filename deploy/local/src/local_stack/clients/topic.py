@@ -20,6 +20,7 @@ class Published:
 
     key: str
     headers: Mapping[str, str]
+    value: bytes
     event: Any
 
     @property
@@ -97,4 +98,4 @@ class Topic:
 
 def _published(record: Any) -> Published:  # noqa: ANN401 - aiokafka ships no types
     headers = {name: value.decode() for name, value in record.headers}
-    return Published(key=record.key.decode(), headers=headers, event=json.loads(record.value))
+    return Published(key=record.key.decode(), headers=headers, value=record.value, event=json.loads(record.value))
