@@ -56,6 +56,7 @@ STALLED_AFTER_S = 60.0
 PATIENCE_MS = 500
 """How long a poll waits for records; it ends with the first that arrives, so it costs no latency and hardly any CPU."""
 LAG_PERIOD_S = 1.0
+_LAG_PATIENCE_S = 1.0
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 
@@ -313,7 +314,7 @@ class _Consumption:
         ends = {partition: consumer.highwater(partition) for partition in consumer.assignment()}
         lag = dict.fromkeys(self._topics, 0)
         with suppress(KafkaError, IllegalStateError, TimeoutError):  # a partition was taken away, or is looked for anew
-            async with asyncio.timeout(LAG_PERIOD_S):
+            async with asyncio.timeout(_LAG_PATIENCE_S):
                 for partition, end in ends.items():
                     if end is not None:
                         lag[partition.topic] += max(0, end - await consumer.position(partition))
