@@ -6,8 +6,9 @@ A service's ``__main__.py`` is one call of `run`.
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from fastapi import FastAPI
 
@@ -22,15 +23,29 @@ T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=DecidingSettings)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job(Generic[SettingsT]):
+    """A job of one service: what it is called, what it does, and how; gives the exit status."""
+
+    name: str
+    help: str
+    run: Callable[[SettingsT], int]
+
+
 def run(
     stream: Stream,
     settings: SettingsT,
     make_app: Callable[[SettingsT], FastAPI],
     projection: Projection,
+    *,
+    own_jobs: Sequence[Job[SettingsT]] = (),
 ) -> int:
-    """Do what the command line asks; 0 where it is done, 1 where not."""
-    asked = _parser(stream).parse_args()
+    """Do what the command line asks; 0 where it is done, 1 where not. ``own_jobs`` are the service's own."""
+    asked = _parser(stream, own_jobs).parse_args()
     logs.configure(settings, stream)
+    own = {job.name: job.run for job in own_jobs}
+    if asked.job in own:
+        return own[asked.job](settings)
     match asked.job:
         case "migrate":
             migrate.upgrade(stream, _owner_url(settings))
@@ -47,7 +62,7 @@ def run(
     return 0
 
 
-def _parser(stream: Stream) -> argparse.ArgumentParser:
+def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {stream}")
     todo = parser.add_subparsers(dest="job", metavar="job")
     todo.add_parser("serve", help="serve (what happens where no job is named)")
@@ -57,6 +72,8 @@ def _parser(stream: Stream) -> argparse.ArgumentParser:
     todo.add_parser("prune", help=f"forget outcomes older than {jobs.COMMAND_LOG_DAYS} days")
     epoch = todo.add_parser("epoch", help="after a restore from backup: name the history anew")
     epoch.add_argument("--renew", action="store_true", required=True, help="do it, as the owner of the tables")
+    for job in own_jobs:
+        todo.add_parser(job.name, help=job.help)
     return parser
 
 

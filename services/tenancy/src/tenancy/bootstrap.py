@@ -3,11 +3,32 @@
 from fastapi import FastAPI
 
 from production_contracts.roles import Permission
+from servicekit.clerk import Facts
+from servicekit.database import Database
 from servicekit.deciding_service import DecidingService
+from servicekit.vault import AesVault
+from tenancy.adapters.clerk import ClerkApi
 from tenancy.application.decider import TenancyDecider
+from tenancy.application.reconciliation import Reconciliation, Summary
 from tenancy.entrypoints.http import roster_routes
 from tenancy.entrypoints.members import member_routes
 from tenancy.settings import Settings
+
+
+async def reconcile(settings: Settings, secret_key: str) -> Summary:
+    """Mend what webhooks missed, and tell what was mended.
+
+    Raises:
+        ClerkError: Clerk can't be asked; what was mended before stays mended.
+    """
+    database = Database(settings.database_url, pool_size=2, command_timeout=settings.database_timeout_seconds)
+    vault = AesVault(settings.seal_keys) if settings.seal_keys else None
+    try:
+        async with ClerkApi(settings.clerk_api_url, secret_key) as clerk:
+            facts = Facts(settings.clerk_namespace, vault)
+            return await Reconciliation(database, clerk, facts, names=vault is not None).run()
+    finally:
+        await database.stop()
 
 
 def make_app(settings: Settings) -> FastAPI:
