@@ -16,7 +16,7 @@ from servicekit.relay import UNPUBLISHED, UNPUBLISHED_AGE, Relay
 
 
 async def test_lag_is_what_lies_past_the_records_handed_over(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "LAG_PERIOD_S", 0.0)
+    monkeypatch.setattr(kafka, "_LAG_PERIOD_S", 0.0)
     topic, taken, group = await broker.topic(), Taken(), f"group-{uuid4().hex}"
     consumers = broker.consumers()
     consumers.batches([topic], group, taken, max_records=10)

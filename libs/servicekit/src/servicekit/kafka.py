@@ -55,7 +55,7 @@ COMMIT_TIMEOUT_S = 10.0
 STALLED_AFTER_S = 60.0
 PATIENCE_MS = 500
 """How long a poll waits for records; it ends with the first that arrives, so it costs no latency and hardly any CPU."""
-LAG_PERIOD_S = 1.0
+_LAG_PERIOD_S = 1.0
 _LAG_PATIENCE_S = 1.0
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
@@ -310,7 +310,7 @@ class _Consumption:
         """Say how far behind we are, by what the last fetches said of the topics' ends: nobody is asked."""
         if time.monotonic() < self._lag_due:
             return
-        self._lag_due = time.monotonic() + LAG_PERIOD_S
+        self._lag_due = time.monotonic() + _LAG_PERIOD_S
         ends = {partition: consumer.highwater(partition) for partition in consumer.assignment()}
         lag = dict.fromkeys(self._topics, 0)
         with suppress(KafkaError, IllegalStateError, TimeoutError):  # a partition was taken away, or is looked for anew

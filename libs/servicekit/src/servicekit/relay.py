@@ -27,7 +27,7 @@ POLL_SECONDS = 0.05
 STANDBY_SECONDS = 1.0
 TENANTS_A_ROUND = 200
 EVENTS_A_TENANT = 200
-TENANTS_A_LOOK = 2_000
+_TENANTS_A_LOOK = 2_000
 """The age of what is unpublished is looked up among so many tenants."""
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
@@ -117,7 +117,7 @@ class Relay:
         async with self._database.statement() as connection:
             leading = await journal.take_lease(connection, self._lease, self._holder, LEASE_SECONDS)
             UNPUBLISHED.labels(stream=self._stream).set(await journal.backlog(connection))
-            behind = await journal.unpublished(connection, TENANTS_A_LOOK)
+            behind = await journal.unpublished(connection, _TENANTS_A_LOOK)
         UNPUBLISHED_AGE.labels(stream=self._stream).set(await self._age(behind))
         LEADING.labels(stream=self._stream).set(leading)
         self._renew_at = clock() + LEASE_SECONDS / 3 if leading else 0.0
