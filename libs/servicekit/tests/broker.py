@@ -71,8 +71,9 @@ class Broker:
         await consumer.start()
         try:
             partitions = sorted(await self.producer.partitions(topic))
-            found = await consumer.end_offsets([TopicPartition(topic, partition) for partition in partitions])
-            return list(found.values())
+            asked = [TopicPartition(topic, partition) for partition in partitions]
+            found = await consumer.end_offsets(asked)
+            return [found[partition] for partition in asked]
         finally:
             await consumer.stop()
 
