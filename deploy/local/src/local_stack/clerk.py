@@ -131,16 +131,20 @@ COMPOSE_SECRET = "whsec_bG9jYWwtc3RhY2stb25seS13ZWJob29r"  # noqa: S105 - good f
 """The secret of the stack in containers, as `docker-compose.yml` states it."""
 
 
-async def local_clerk(session: aiohttp.ClientSession, gateway_url: str) -> Clerk:
+async def local_clerk(session: aiohttp.ClientSession, gateway_url: str, secret: str | None = None) -> Clerk:
     """Be the Clerk of the local stack, native or in containers: the one whose signature its gateway accepts.
+
+    With a ``secret`` that one counts, unasked.
 
     Raises:
         PermissionError: it accepts neither.
     """
+    if secret is not None:
+        return Clerk(session=session, gateway_url=gateway_url, secret=secret)
     native = checkout.DATA / "credentials.json"
     secrets = [Credentials.kept_in(native).webhook_secret] if native.exists() else []
-    for secret in (*secrets, COMPOSE_SECRET):
-        clerk = Clerk(session=session, gateway_url=gateway_url, secret=secret)
+    for known in (*secrets, COMPOSE_SECRET):
+        clerk = Clerk(session=session, gateway_url=gateway_url, secret=known)
         if await clerk.tell("local.ping", {}) == HTTPStatus.OK:
             return clerk
     message = f"the gateway at {gateway_url} accepts no webhook signed with a secret of this checkout"

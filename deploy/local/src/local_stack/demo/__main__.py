@@ -5,6 +5,7 @@ import asyncio
 import sys
 import time
 from contextlib import AsyncExitStack
+from typing import Any
 
 import aiohttp
 import socketio.exceptions
@@ -12,10 +13,12 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.markup import escape
 
+from local_stack.clerk import local_clerk
 from local_stack.clients.caller import UnexpectedAnswerError, http_session
 from local_stack.clients.topic import Topic
 from local_stack.demo import calendar
 from local_stack.demo.cast import Addresses, Agency, Person
+from local_stack.demo.people import Membership
 from local_stack.demo.stage import NotAsToldError, Stage
 from local_stack.demo.story import Story
 from local_stack.demo.tour import read_concerts
@@ -33,6 +36,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--issuer", default=f"http://{HOST}:{ports.issuer}", help="its URL (%(default)s)")
     parser.add_argument("--kafka", default=f"{HOST}:{ports.kafka}", help="bootstrap server (%(default)s)")
     parser.add_argument("--concerts", type=int, help="book only so many of the concerts (default: all)")
+    parser.add_argument("--webhook-secret", help="of the gateway (default: the local stack's)")
+    parser.add_argument("--at-once", type=float, default=1.0, help="seconds that are at once (default: %(default)s)")
     parser.add_argument("--in-flight", type=int, default=32, help="requests under way at once (%(default)s)")
     return parser.parse_args()
 
@@ -62,11 +67,21 @@ async def play(arguments: argparse.Namespace, stage: Stage) -> None:
         for person in (ana, ben):
             await stack.enter_async_context(person.watcher)
             stage.speak(person.name, f"is connected; the server says ready, of tenant {_tenant_id(person)}")
-        cast = [ana, ben, await _tell_the_story(stage, Story(stage, agency, ana, ben), stack)]
+        artist, cleo = await _tell_the_story(stage, Story(stage, agency, ana, ben), stack)
+        told = await local_clerk(session, at.gateway, arguments.webhook_secret)
+        await _come_and_go(stage, Membership(stage, agency, ana, told, at_once=arguments.at_once), artist)
+        cast = [ana, ben, cleo]
         await _book_thirty_years(stage, cast, topic, arguments)
 
 
-async def _tell_the_story(stage: Stage, story: Story, stack: AsyncExitStack) -> Person:
+async def _come_and_go(stage: Stage, membership: Membership, artist: Any) -> None:  # noqa: ANN401 - JSON
+    stage.scene("An agent comes, and goes")
+    dan = await membership.invite("Dan", "member")
+    booking = await membership.book(dan, artist)
+    await membership.remove(dan, booking)
+
+
+async def _tell_the_story(stage: Stage, story: Story, stack: AsyncExitStack) -> tuple[Any, Person]:
     stage.scene("An artist joins the roster")
     artist = await story.add_artist("The Velvet Foxes", "Europe/Berlin")
     stage.scene("Two people race for the same night")
@@ -76,7 +91,7 @@ async def _tell_the_story(stage: Stage, story: Story, stack: AsyncExitStack) -> 
     stage.scene("A third comes late")
     cleo = await story.come_late()
     stack.push_async_callback(cleo.watcher.disconnect)
-    return cleo
+    return artist, cleo
 
 
 async def _book_thirty_years(stage: Stage, cast: list[Person], topic: Topic, arguments: argparse.Namespace) -> None:
@@ -114,7 +129,7 @@ def main() -> int:
     stage = Stage(console)
     try:
         asyncio.run(play(arguments, stage))
-    except (NotAsToldError, UnexpectedAnswerError, TimeoutError) as failure:
+    except (NotAsToldError, UnexpectedAnswerError, TimeoutError, PermissionError) as failure:
         console.print(f"\n[bold red]Not as told:[/] {escape(str(failure))}", soft_wrap=True)
         return 1
     except (aiohttp.ClientError, socketio.exceptions.ConnectionError, KafkaError) as failure:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from local_stack.clients.caller import Answer
 
-COLOURS = {"Ana": "cyan", "Ben": "magenta", "Cleo": "yellow"}
+COLOURS = {"Ana": "cyan", "Ben": "magenta", "Cleo": "yellow", "Dan": "blue"}
 
 
 class NotAsToldError(Exception):
