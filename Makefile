@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token demo test lint format lock migration contracts
+.PHONY: help setup run stop status logs clean token demo test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -55,6 +55,10 @@ migration: setup ## Begin a migration: make migration SERVICE=booking MESSAGE="w
 contracts: setup ## Write anew what is made from the contracts: JSON Schemas, AsyncAPI, OpenAPI
 	@$(PYTHON_BIN)/python -m production_contracts contracts/schemas
 	@$(PYTHON_BIN)/python -m local_stack.contract documents
+
+docs: setup ## Build the documentation into .local/site; a link that leads nowhere fails it
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON_BIN)/mkdocs build --strict --quiet
+	@echo "open .local/site/index.html"
 
 EXPORT := uv export -q --format requirements.txt --no-header --no-emit-workspace
 lock: ## Renew the locks after a change of dependencies (needs uv): one of all, and one of what each image holds

@@ -48,7 +48,8 @@ def _example() -> dict[str, dict[str, str]]:
     return service_environment(engines, ports, f"http://{HOST}:{ports.issuer}")
 
 
-def _default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
+    """Write a setting's default as it would stand in the environment; empty where there is none to write."""
     value = field.get_default()
     if value is PydanticUndefined or value is None:
         return ""
@@ -60,7 +61,7 @@ def _lines(service: str, name: str, field: FieldInfo, example: dict[str, str]) -
     described = f"# {field.description}"
     if field.is_required() or name == "database_owner_url":
         return [described, f"{variable}={example[variable]}"]
-    return [described, f"#{variable}={_default(field)}"]
+    return [described, f"#{variable}={default_text(field)}"]
 
 
 def text() -> str:

@@ -1,0 +1,237 @@
+"""The page of limits: what is measured out, with the numbers of the code."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_settings import BaseSettings
+
+import booking.adapters.roster
+import booking.application.ledger
+import booking.domain.calendar
+import booking.entrypoints.http
+import gateway.application.desk
+import gateway.domain.preconditions
+import gateway.entrypoints.bodies
+import gateway.entrypoints.front
+import gateway.entrypoints.queries
+import gateway.entrypoints.webhooks
+import notifications.domain.positions
+import servicekit.jobs
+import servicekit.kafka
+import servicekit.keys
+import servicekit.owner_api
+import servicekit.relay
+import servicekit.removals
+import servicekit.replies
+import servicekit.server
+import servicekit.tokens
+from booking.settings import Settings as DecidingSettings
+from gateway.settings import Settings as GatewaySettings
+from notifications.settings import Settings as NotificationsSettings
+from pages.markdown import code, duration, number, size, table
+from production_contracts import artists, bookings, times, topics
+
+_HEAD: Final = """\
+# Limits
+
+What is measured out, and what happens beyond. The numbers are those of the code. Where a variable is named, the number
+is its default and can be [set](settings.md); the others are fixed.
+
+"""
+_INVALID: Final = "[invalid-request](problems.md#invalid-request)"
+_UNAVAILABLE: Final = "[unavailable](problems.md#unavailable)"
+_UNAUTHENTICATED: Final = "[unauthenticated](problems.md#unauthenticated)"
+
+_REQUESTS: Final[tuple[type[BaseModel], ...]] = (
+    bookings.BookingRequest,
+    bookings.BookingPatch,
+    bookings.CancelRequest,
+    artists.ArtistRequest,
+    artists.ArtistPatch,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A limit: what is measured, how much there may be, and what happens beyond."""
+
+    what: str
+    most: str
+    beyond: str
+
+
+def _limit(what: str, most: str, beyond: str) -> Limit:
+    return Limit(what=what, most=most, beyond=beyond)
+
+
+def _set(service: str, model: type[BaseSettings], name: str, *, unit: str = "") -> str:
+    default: Any = model.model_fields[name].default
+    written = default if isinstance(default, str) else duration(default) if unit == "s" else number(default)
+    return f"{written} ({code(f'{service}_{name}'.upper())})"
+
+
+def _gateway(name: str, unit: str = "") -> str:
+    return _set("gateway", GatewaySettings, name, unit=unit)
+
+
+def _notifications(name: str, unit: str = "") -> str:
+    return _set("notifications", NotificationsSettings, name, unit=unit)
+
+
+def page() -> str:
+    """Make the page."""
+    sections = {
+        "Requests": _requests(),
+        "Text": _text(),
+        "Times and conflicts": _times(),
+        "Pages": _pages(),
+        "Waits": _waits(),
+        "Rates": _rates(),
+        "Tokens": _tokens(),
+        "Sockets": _sockets(),
+        "Kafka and retention": _retention(),
+        "Outages": _outages(),
+    }
+    return _HEAD + "\n".join(f"## {title}\n\n{_table(limits)}" for title, limits in sections.items())
+
+
+def _table(limits: Iterable[Limit]) -> str:
+    return table(("what", "limit", "beyond it"), ((one.what, one.most, one.beyond) for one in limits))
+
+
+def _requests() -> Iterator[Limit]:
+    too_large = "[payload-too-large](problems.md#payload-too-large)"
+    headers = "[headers-too-large](problems.md#headers-too-large)"
+    yield _limit("body", size(gateway.entrypoints.bodies.LARGEST_BODY), too_large)
+    yield _limit("request line and headers together", size(gateway.entrypoints.front.LARGEST_HEAD), headers)
+    yield _limit("the same, of booking, tenancy and notifications", size(servicekit.server.LARGEST_HEAD), "refused")
+    header = size(gateway.entrypoints.webhooks.LONGEST_HEADER)
+    yield _limit("a header of a webhook's signature", header, _UNAUTHENTICATED)
+    yield _limit("time to send a webhook's body", duration(gateway.entrypoints.webhooks.BODY_SECONDS), _UNAVAILABLE)
+    yield _limit("`Idempotency-Key`", "1 to 255 visible ASCII characters", _INVALID)
+    tags = number(gateway.domain.preconditions.LONGEST_LIST)
+    yield _limit("entity tags in one `If-Match`", tags, _INVALID)
+    yield _limit("idle time of a kept connection", duration(servicekit.server.KEEP_ALIVE_SECONDS), "closed")
+    yield _limit("connections that wait to be taken", number(servicekit.server.BACKLOG), "refused by the system")
+
+
+def _text() -> Iterator[Limit]:
+    for model in _REQUESTS:
+        schema = model.model_json_schema()
+        for name, property_ in schema["properties"].items():
+            bounds = next((one for one in [property_, *property_.get("anyOf", ())] if "maxLength" in one), None)
+            if bounds is not None:
+                characters = f"{bounds.get('minLength', 0)} to {number(bounds['maxLength'])} characters"
+                yield _limit(f"{code(name)} of {code(model.__name__)}", characters, _INVALID)
+
+
+def _times() -> Iterator[Limit]:
+    days = duration(times.LONGEST)
+    yield _limit("a time", f"years {times.EARLIEST.year} to {times.LATEST.year}, to the millisecond", _INVALID)
+    yield _limit("length of a booking", f"more than nothing, at most {days}", _INVALID)
+    yield _limit("range of `availability`", f"more than nothing, at most {days}", _INVALID)
+    busy = number(booking.entrypoints.http.MOST_BUSY)
+    yield _limit("bookings in a range of `availability`", busy, f"{_INVALID}: ask for a shorter range")
+    told = number(booking.application.ledger.MOST_CONFLICTS_TOLD)
+    yield _limit("`conflicts` of a refused booking", told, "the others are not told")
+    free = f"{booking.domain.calendar.SUGGESTIONS}, that begin within {duration(booking.domain.calendar.HORIZON)}"
+    yield _limit("windows in `next_free`", free, "fewer, or none")
+    neighbours = number(booking.application.ledger.MOST_NEIGHBOURS)
+    yield _limit("bookings looked at for `next_free`", neighbours, "what lies after them is not offered")
+
+
+def _pages() -> Iterator[Limit]:
+    items = number(gateway.entrypoints.queries.LARGEST_PAGE)
+    history = number(gateway.entrypoints.queries.LARGEST_EVENT_PAGE)
+    yield _limit("items in a page of bookings or artists", items, _INVALID)
+    yield _limit("events in a page", history, _INVALID)
+    yield _limit("a position in a query", number(gateway.entrypoints.queries.LARGEST_POSITION), _INVALID)
+
+
+def _waits() -> Iterator[Limit]:
+    pending = "202, with where to ask"
+    expired = "[expired](problems.md#expired)"
+    yield _limit("wait of a write for its outcome", _gateway("wait_seconds", "s"), pending)
+    yield _limit("`Prefer: wait=N`", _gateway("wait_seconds_longest", "s"), "cut to that")
+    yield _limit("writes that wait at one gateway", _gateway("waiting_commands"), f"{_UNAVAILABLE}, nothing done")
+    waiting = duration(gateway.application.desk.EXPIRES_WAITING)
+    async_ = duration(gateway.application.desk.EXPIRES_ASYNC)
+    yield _limit("time in which a command may be decided, the caller waiting", waiting, expired)
+    yield _limit("the same, with `respond-async`", async_, expired)
+    reached = duration(servicekit.owner_api.POSITION_WAIT_S)
+    yield _limit("wait of a read for its `Min-Position`", reached, _UNAVAILABLE)
+    yield _limit("a read that the gateway passes on", _gateway("owner_timeout_seconds", "s"), _UNAVAILABLE)
+    published = duration(servicekit.replies.PUBLICATION_DEADLINE_S)
+    yield _limit("wait of tenancy's outcomes for Kafka's acknowledgement", published, "the caller asks by command id")
+    roster = duration(booking.adapters.roster.PATIENCE_S)
+    yield _limit("wait of a booking for an artist that booking does not know yet", roster, _UNAVAILABLE)
+
+
+def _rates() -> Iterator[Limit]:
+    limited = "[rate-limited](problems.md#rate-limited)"
+    yield _limit("requests of one user", _gateway("rate_limit_user"), limited)
+    yield _limit("requests of one tenant", _gateway("rate_limit_tenant"), limited)
+
+
+def _tokens() -> Iterator[Limit]:
+    yield _limit("length", size(servicekit.tokens.LONGEST_TOKEN), _UNAUTHENTICATED)
+    life = _gateway("auth_longest_token_seconds", "s")
+    yield _limit("life", f"{life}, the same for each service", _UNAUTHENTICATED)
+    leeway = _gateway("auth_leeway_seconds", "s")
+    yield _limit("difference of clocks that is tolerated", f"{leeway}, the same for each service", _UNAUTHENTICATED)
+    fresh = duration(servicekit.tokens.FRESH_SECONDS)
+    yield _limit("trust in an issuer's keys without a look", fresh, "fetched again")
+    yield _limit("size of an issuer's key", f"at least {servicekit.keys.SMALLEST_KEY_BITS} bits", "the key is ignored")
+    yield _limit("size of an issuer's JWKS", size(servicekit.keys.LARGEST_JWKS), "not read")
+    loaded = duration(servicekit.removals.LOAD_PATIENCE_S)
+    yield _limit("wait of a request, at a start, until removals are known", loaded, _UNAVAILABLE)
+
+
+def _sockets() -> Iterator[Limit]:
+    resync = "`resync`: read the lists again"
+    yield _limit("sockets of one instance", _notifications("max_sockets"), "`connect_error` `unavailable`")
+    yield _limit("message of a client, in bytes", _notifications("max_message_bytes"), "closed")
+    yield _limit("packets that wait for a socket", _notifications("max_pending"), "closed; it can resume")
+    drain = _notifications("drain_seconds", "s")
+    yield _limit("time to read a page of events while catching up", drain, "closed; it can resume")
+    yield _limit("events behind the head from which a client may resume", _notifications("resume_limit"), resync)
+    largest = number(notifications.domain.positions.LARGEST)
+    yield _limit("a position in `after`", largest, "`connect_error` `invalid-request`")
+    kept = f"{_notifications('recent_events')} a stream, for {_notifications('recent_seconds', 's')}"
+    yield _limit("events that Redis keeps", kept, "read from the owning service")
+
+
+def _retention() -> Iterator[Limit]:
+    kept = {topic.name: topic.retention_ms / 1000 for topic in topics.TOPICS if topic.retention_ms != topics.FOR_EVER}
+    for name, seconds in kept.items():
+        yield _limit(f"records of {code(name)}", duration(seconds), "removed by Kafka")
+    for_ever = ", ".join(code(topic.name) for topic in topics.TOPICS if topic.retention_ms == topics.FOR_EVER)
+    yield _limit(f"records of {for_ever} and of the dead-letter topics", "for ever", "")
+    days = number(servicekit.jobs.COMMAND_LOG_DAYS)
+    yield _limit("outcomes in the command log", f"{days} days", "removed by `prune`; the idempotency key is free again")
+    partitions = f"{topics.PARTITIONS_LOCAL} locally, {topics.PARTITIONS_PRODUCTION} in production"
+    yield _limit("partitions of a topic", partitions, "instances beyond them do nothing")
+    yield _limit("events the relay sends in a round", _round(), "the next round, at once")
+
+
+def _round() -> str:
+    tenants, of_each = number(servicekit.relay.TENANTS_A_ROUND), number(servicekit.relay.EVENTS_A_TENANT)
+    return f"{of_each} of each of {tenants} tenants"
+
+
+def _outages() -> Iterator[Limit]:
+    again = "tried again, nothing is lost"
+    database = _set("booking", DecidingSettings, "database_timeout_seconds", unit="s")
+    yield _limit("a statement of PostgreSQL, and the wait for a connection", f"{database}, the same for tenancy", again)
+    yield _limit("delivery of a record to Kafka", duration(servicekit.kafka.DELIVERY_TIMEOUT_S), again)
+    yield _limit(
+        "commit of an offset", duration(servicekit.kafka.COMMIT_TIMEOUT_S), "the batch comes again, and is known"
+    )
+    stalled = duration(servicekit.kafka.STALLED_AFTER_S)
+    yield _limit("one batch in hand", stalled, "`/readyz` names the consumers")
+    redis = _gateway("rate_limit_timeout_seconds", "s")
+    yield _limit("Redis, at the gateway", redis, "each replica counts by itself")
+    lease = duration(servicekit.relay.LEASE_SECONDS)
+    yield _limit("lease of a relay that has died", lease, "another instance takes over")

@@ -1,0 +1,84 @@
+"""The documentation builds without a warning, fetches nothing, and tells every problem and limit that the code has."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local_stack.checkout import ROOT
+from production_contracts.problems import PROBLEM_TYPES
+
+MEMBERS = (
+    "contracts",
+    "libs/servicekit",
+    "services/gateway",
+    "services/booking",
+    "services/tenancy",
+    "services/notifications",
+)
+BOUND = re.compile(r"^((?:LARGEST|LONGEST|SMALLEST|MOST)(?!_WAIT)[A-Z_]*)\b.*=", re.MULTILINE)
+UNTOLD = {
+    "production_contracts.envelope:LARGEST_PARTITION",  # what Kafka itself can count
+    "servicekit.owner_api:LARGEST_POSITION",  # the gateway's stands before it, as do these two
+    "servicekit.owner_api:LARGEST_EVENT_PAGE",
+    "booking.entrypoints.http:LARGEST_PAGE",
+    "tenancy.entrypoints.http:LARGEST_PAGE",
+    "tenancy.entrypoints.http:LONGEST_CURSOR",  # cursors are made here
+    "tenancy.entrypoints.members:LARGEST_PAGE",
+    "tenancy.entrypoints.members:LONGEST_CURSOR",
+    "servicekit.server:LARGEST_WEBSOCKET_MESSAGE",  # notifications sets its own
+    "servicekit.tokens:LONGEST_ID",  # ids are the identity provider's
+    "servicekit.tokens:LONGEST_LIFE_SECONDS",  # a setting
+    "booking.adapters.roster:MOST_REMEMBERED",  # a cache
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
+    return folder
+
+
+def test_every_page_is_there_and_no_link_or_anchor_leads_nowhere(site: Path) -> None:
+    pages = {page.relative_to(site).as_posix() for page in site.rglob("*.html")}
+    assert {f"reference/{name}.html" for name in ("api", "limits", "problems", "settings", "topics")} <= pages
+    assert len([page for page in pages if page.startswith("decisions/0")]) == len(
+        list((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    )
+
+
+def test_a_reader_fetches_nothing_from_elsewhere(site: Path) -> None:
+    fetched = re.compile(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//""")
+    assert [page.name for page in site.rglob("*.html") if fetched.search(page.read_text())] == []
+    assert [style.name for style in site.rglob("*.css") if re.search(r"url\(.?https?:", style.read_text())] == []
+
+
+@pytest.mark.parametrize("slug", PROBLEM_TYPES)
+def test_every_problem_has_a_place_to_link_to(site: Path, slug: str) -> None:
+    assert f'<h2 id="{slug}">' in (site / "reference" / "problems.html").read_text()
+
+
+def test_every_bound_of_the_code_is_on_the_page_of_limits_or_is_none_of_a_readers_affair() -> None:
+    page = (ROOT / "docs" / "pages" / "limits.py").read_text()
+    untold = set()
+    for folder in MEMBERS:
+        source = ROOT / folder / "src"
+        for file in source.rglob("*.py"):
+            module = file.relative_to(source).with_suffix("").parts
+            bounds = BOUND.findall(file.read_text())
+            untold |= {f"{'.'.join(module)}:{bound}" for bound in bounds if f"{module[-1]}.{bound}" not in page}
+    assert untold == UNTOLD
