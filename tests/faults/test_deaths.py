@@ -30,7 +30,7 @@ class Stream:
     progress: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def book(self, *, again: bool) -> None:
-        """Ask for every night; with `again`, ask once more with the same key where no answer came."""
+        """Ask for every night; with `again`, ask once more with the same key where it was not taken."""
         waiting = iter(range(NIGHTS))
 
         async def keep_asking() -> None:
@@ -51,11 +51,12 @@ class Stream:
 
         async def ask() -> Answer | None:
             try:
-                return await self.caller.post("/v1/bookings", wish(self.artist, number), headers=headers)
+                answer = await self.caller.post("/v1/bookings", wish(self.artist, number), headers=headers)
             except aiohttp.ClientError:
                 if again:
                     return None
                 raise
+            return None if again and answer.status == 503 else answer
 
         return await until(ask, f"an answer for night {number}")
 

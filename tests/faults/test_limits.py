@@ -17,7 +17,7 @@ from local_stack.system import System
 def strict(whole: System) -> Instance:
     """A gateway that lets a user ask 20 times in an hour, and a tenant 30 times."""
     port = free_ports(1)[0]
-    limits = {"RATE_LIMIT_USER": "20/hour", "RATE_LIMIT_TENANT": "30/hour"}
+    limits = {"RATE_LIMIT_USER": "20/hour", "RATE_LIMIT_TENANT": "30/hour", "RATE_LIMIT_TIMEOUT_SECONDS": "5"}
     return whole.services.start("gateway", number=7, port=port, **limits)
 
 

@@ -10,6 +10,7 @@ import socketio.exceptions
 
 from local_stack.clients.caller import expect
 from local_stack.clients.tenant import Tenant
+from local_stack.clients.waiting import PATIENCE_SECONDS
 from local_stack.clients.watcher import Watcher
 from local_stack.part import Part
 
@@ -31,7 +32,7 @@ async def heard_all(tenant: Tenant, *watchers: Watcher) -> None:
 
 async def flush(tenant: Tenant) -> None:
     """Let Redis forget everything."""
-    async with redis.asyncio.from_url(tenant.at.engines.redis_url) as client:
+    async with redis.asyncio.from_url(tenant.at.engines.redis_url, socket_connect_timeout=PATIENCE_SECONDS) as client:
         await client.flushall()
 
 

@@ -104,7 +104,7 @@ async def whole(own_engines: Engines, issuer: Issuer, exporter: InMemorySpanExpo
             for url in (*urls.values(), live_url, front):
                 await ready(session, url)
             token = issuer.token(tenant="traced", user=USER, role="admin")
-            watcher = await stack.enter_async_context(Watcher(session, live_url, token))
+            watcher = await stack.enter_async_context(Watcher(live_url, token))
             yield Whole(exporter, Caller(session=session, url=front, token=token), watcher, bookings)
 
 

@@ -45,7 +45,7 @@ class Tenant:
         **words: Any,  # noqa: ANN401 - as Issuer.token
     ) -> Watcher:
         """Let one of its people watch at an instance of notifications; not connected yet."""
-        return Watcher(self.session, self.at.notifications_urls[instance], self.token(user, role, **words), after=after)
+        return Watcher(self.at.notifications_urls[instance], self.token(user, role, **words), after=after)
 
     async def artist(self, name: str = "Rosa Quintet", **more: Any) -> Any:  # noqa: ANN401 - JSON
         """Add an artist and give it."""

@@ -35,9 +35,7 @@ class Watcher:
     `after` are the positions from which it goes on at the first connection; without, it hears what comes from then on.
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, token: str, *, after: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, url: str, token: str, *, after: Mapping[str, int] | None = None) -> None:
         """Describe the watcher; `connect`, or `async with`, connects."""
         self.url = url
         self.token = token
@@ -49,11 +47,9 @@ class Watcher:
         self.refusals: list[Any] = []
         self.disconnects: list[str] = []
         self._changed = asyncio.Event()
-        # Short delays: whoever waits for a reconnect should not wait for a politeness meant for crowds. With a session
-        # of ours: the client loses hold of its own when it reconnects while it still closes it.
-        self.client = socketio.AsyncClient(
-            http_session=session, reconnection_delay=0.1, reconnection_delay_max=0.5, handle_sigint=False
-        )
+        self._session: aiohttp.ClientSession | None = None
+        # Short delays: whoever waits for a reconnect should not wait for a politeness meant for crowds.
+        self.client = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.5, handle_sigint=False)
         # Plain functions, so that they are called in the order in which messages came.
         self.client.on("ready", self._keep_ready)
         self.client.on("resync", self._keep_resync)
@@ -82,13 +78,22 @@ class Watcher:
             ConnectionError: of Socket.IO, when refused.
             TimeoutError: no `ready` came.
         """
-        before = len(self.ready)
-        await self.client.connect(self.url, auth=self.auth, transports=["websocket"], wait_timeout=PATIENCE_SECONDS)
-        await self.until(lambda: len(self.ready) > before, "ready")
+        # A session of our own: the client leaves one that it made unclosed if it connects again while it closes it, and
+        # closes one that was lent to it and others when it is collected.
+        self._session = aiohttp.ClientSession()
+        self.client.eio.http, self.client.eio.external_http = self._session, True
+        try:
+            await self.client.connect(self.url, auth=self.auth, transports=["websocket"], wait_timeout=PATIENCE_SECONDS)
+            await self.until(lambda: self.ready, "ready")
+        except BaseException:
+            await self.disconnect()
+            raise
 
     async def disconnect(self) -> None:
         """Go."""
         await self.client.disconnect()
+        if self._session is not None:
+            await self._session.close()
 
     async def drop(self) -> None:
         """Lose the connection, as by a broken network; the client connects again by itself."""

@@ -46,5 +46,5 @@ class Agency:
         return Person(
             name=name,
             caller=Caller(session=self.session, url=self.at.gateway, token=token),
-            watcher=Watcher(self.session, self.at.notifications, token, after=after),
+            watcher=Watcher(self.at.notifications, token, after=after),
         )
