@@ -15,16 +15,16 @@ curl -si -H "$AUTH" -H "$JSON" $API/bookings \
   -d "{\"artist_id\": \"$ARTIST\", $NIGHT, \"title\": \"Barton Hall\"}"
 # --8<-- [end:pencil]
 
-# --8<-- [start:conflict]
-curl -s -H "$AUTH" -H "$JSON" $API/bookings \
-  -d "{\"artist_id\": \"$ARTIST\", $NIGHT, \"title\": \"Barton Hall, again\"}"
-# --8<-- [end:conflict]
-
 # --8<-- [start:confirm]
 BOOKING=$(curl -s -H "$AUTH" "$API/bookings?artist_id=$ARTIST" \
   | python3 -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])')
 curl -s -H "$AUTH" -H 'If-Match: "1"' -X POST $API/bookings/$BOOKING/confirm
 # --8<-- [end:confirm]
+
+# --8<-- [start:conflict]
+curl -s -H "$AUTH" -H "$JSON" $API/bookings \
+  -d "{\"artist_id\": \"$ARTIST\", $NIGHT, \"title\": \"Barton Hall, again\"}"
+# --8<-- [end:conflict]
 
 # --8<-- [start:events]
 curl -s -H "$AUTH" "$API/events?stream=booking&after=0" | python3 -m json.tool
