@@ -12,14 +12,18 @@ FOR_EVER: Final = -1
 PARTITIONS_LOCAL: Final = 12
 PARTITIONS_PRODUCTION: Final = 48
 DEAD_LETTER_SUFFIX: Final = ".dlq"
+LARGEST_RECORD: Final = 1024 * 1024
+LARGEST_DEAD_LETTER: Final = LARGEST_RECORD + 64 * 1024
+"""Room for the headers that say why and where from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """A topic, and for how long it keeps a record (milliseconds; -1: for ever)."""
+    """A topic: for how long it keeps a record (milliseconds; -1: for ever), and how large one may be (bytes)."""
 
     name: str
     retention_ms: int
+    largest_record_bytes: int = LARGEST_RECORD
 
     @property
     def dead_letters(self) -> str:
@@ -38,7 +42,9 @@ TENANCY_EVENTS: Final = Topic(name="tenancy.events.v1", retention_ms=FOR_EVER)
 GATEWAY_REPLIES: Final = Topic(name="gateway.replies.v1", retention_ms=60 * 60 * 1000)
 
 TOPICS: Final = (BOOKING_COMMANDS, BOOKING_EVENTS, TENANCY_COMMANDS, TENANCY_EVENTS, GATEWAY_REPLIES)
-DEAD_LETTER_TOPICS: Final = tuple(Topic(name=topic.dead_letters, retention_ms=FOR_EVER) for topic in TOPICS)
+DEAD_LETTER_TOPICS: Final = tuple(
+    Topic(name=topic.dead_letters, retention_ms=FOR_EVER, largest_record_bytes=LARGEST_DEAD_LETTER) for topic in TOPICS
+)
 ALL_TOPICS: Final = TOPICS + DEAD_LETTER_TOPICS
 
 COMMANDS_OF: Final = {"booking": BOOKING_COMMANDS, "tenancy": TENANCY_COMMANDS}

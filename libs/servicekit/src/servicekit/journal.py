@@ -88,7 +88,8 @@ _OUTCOME = text("""
     where l.tenant_id = :tenant and l.command_id = :command
 """)
 _UNPUBLISHED = text("""
-    select tenant_id, published, position from streams where position > published order by tenant_id limit :limit
+    select tenant_id, published from streams where position > published
+    order by tenant_id <= cast(:after as uuid), tenant_id limit :limit
 """)
 _UNPUBLISHED_EVENTS = text(f"""
     select q.tenant_id, e.*
@@ -129,6 +130,9 @@ _RENEW_EPOCH = text("update epoch set name = gen_random_uuid() returning name::t
 _PRUNE = text("""
     delete from command_log where tenant_id = :tenant and decided_at < now() - make_interval(days => :days)
 """)
+
+
+_FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -313,9 +317,14 @@ async def outcome(
     return KnownOutcome(status=row.status, body=row.body, position=row.position)
 
 
-async def unpublished(connection: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
-    """Name tenants with events that are not on Kafka yet, each with how far it was published."""
-    return [(row.tenant_id, row.published) for row in await connection.execute(_UNPUBLISHED, {"limit": limit})]
+async def unpublished(connection: AsyncConnection, limit: int, after: UUID = _FIRST) -> list[tuple[UUID, int]]:
+    """Name tenants with events that are not on Kafka yet, each with how far it was published.
+
+    They come in order of id, beginning after a tenant and going round, so that whoever goes on after the last one of
+    before passes over nobody.
+    """
+    rows = await connection.execute(_UNPUBLISHED, {"limit": limit, "after": after})
+    return [(row.tenant_id, row.published) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

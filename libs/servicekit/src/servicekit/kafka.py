@@ -23,7 +23,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from production_contracts.envelope import KafkaRecord
 from production_contracts.times import format_timestamp
-from production_contracts.topics import DEAD_LETTER_SUFFIX
+from production_contracts.topics import DEAD_LETTER_SUFFIX, LARGEST_DEAD_LETTER
 from servicekit import tracing
 from servicekit.clock import now
 
@@ -92,7 +92,7 @@ class Producer:
             "acks": "all",
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             "max_batch_size": 512 * 1024,
-            "max_request_size": 1024 * 1024,
+            "max_request_size": LARGEST_DEAD_LETTER,
         }
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -264,6 +264,7 @@ class _Consumption:
         self.name = name
         self._topics = topics
         self.since: float | None = None
+        """When the batch in hand, or the first of the failures in a row before it, was begun."""
         self.stopping = asyncio.Event()
         self._handle = handle
         self._commits = commits
@@ -328,7 +329,7 @@ class _Consumption:
         return message.raw_message
 
     async def take(self, records: tuple[Record, ...]) -> None:
-        self.since = time.monotonic()
+        self.since = self.since or time.monotonic()
         try:
             BATCH_SIZE.labels(consumer=self.name).observe(len(records))
             await self._handle_traced(records)
@@ -343,7 +344,6 @@ class _Consumption:
             self._wait = _FIRST_WAIT_S
             if self._commits:
                 await self._commit(records)
-        finally:
             self.since = None
 
     async def _handle_traced(self, records: tuple[Record, ...]) -> None:

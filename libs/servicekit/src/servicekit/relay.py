@@ -54,6 +54,7 @@ class Relay:
         self._advanced = asyncio.Condition()
         self._partition_of = DefaultPartitioner()
         self._renew_at = 0.0
+        self._last = UUID(int=0)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -133,9 +134,10 @@ class Relay:
         """Publish a round; False when there was nothing to publish."""
         self._wake.clear()
         async with self._database.statement() as connection:
-            behind = await journal.unpublished(connection, TENANTS_A_ROUND)
+            behind = await journal.unpublished(connection, TENANTS_A_ROUND, self._last)
         if not behind:
             return False
+        self._last = behind[-1][0]  # a round that fails is not the next one's too: others get their turn
         async with self._database.transaction([tenant for tenant, _ in behind]) as connection:
             events = await journal.unpublished_events(connection, self._stream, behind, EVENTS_A_TENANT)
         partitions = await self._producer.partitions(self._topic)

@@ -40,7 +40,11 @@ async def create_topics(bootstrap: str, *, partitions: int, replication: int) ->
                         topic.name,
                         num_partitions=partitions,
                         replication_factor=replication,
-                        topic_configs={"retention.ms": str(topic.retention_ms), "cleanup.policy": "delete"},
+                        topic_configs={
+                            "retention.ms": str(topic.retention_ms),
+                            "cleanup.policy": "delete",
+                            "max.message.bytes": str(topic.largest_record_bytes),
+                        },
                     )
                     for topic in missing
                 ]

@@ -122,7 +122,7 @@ def build(settings: Settings) -> FastAPI:
     verifier = TokenVerifier.of(settings, removals)
     counts = RedisCounts(settings.redis_url, timeout_seconds=settings.rate_limit_timeout_seconds)
     health = Health()
-    health.add("kafka", lambda: producer.ready)
+    health.add("kafka", producer.reaches_kafka)
     health.add("replies", lambda: replies.attached and not consumers.complaints())
     health.add("removals", lambda: removals.loaded)
     health.add("redis", counts.check, required=False)

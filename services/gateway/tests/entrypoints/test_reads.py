@@ -1,7 +1,7 @@
 """Reads: passed on with the caller's token, opened, tagged, and refused as the owner refuses."""
 
 from typing import Any
-from uuid import uuid4, uuid5
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
 import aiohttp
 import pytest
@@ -13,7 +13,10 @@ from production_contracts import problems
 from servicekit.problems import NOT_THERE
 
 TENANT = uuid5(NAMESPACE, "org_acme")
-BOOKING, ARTIST, COMMAND = uuid4(), uuid4(), uuid4()
+# Not random: they stand in the names of tests, which have to be the same on every worker.
+BOOKING = uuid5(NAMESPACE_DNS, "booking.example")
+ARTIST = uuid5(NAMESPACE_DNS, "artist.example")
+COMMAND = uuid5(NAMESPACE_DNS, "command.example")
 PATH = f"/v1/bookings/{BOOKING}"
 NOTES = "by the back gate"
 TEXT = CommandIds(KEY).write(COMMAND, TENANT, "booking")

@@ -253,7 +253,7 @@ async def test_it_starts_without_anything_else_and_becomes_ready_when_kafka_does
             async with session.get("/healthz") as response:
                 assert response.status == 200
             async with session.get("/readyz") as response:
-                assert problem_of(response, await response.read())["failing"] == ["kafka", "replies"]
+                assert problem_of(response, await response.read())["failing"] == ["kafka", "replies", "removals"]
             async with session.post("/v1/bookings", json=ASKED) as response:
                 problem = problem_of(response, await response.read())
                 assert (problem["type"], "command_id" in problem) == ("/problems/unavailable", False)

@@ -77,7 +77,7 @@ class Notifications:
 
     def _make_http(self) -> FastAPI:
         health = Health()
-        health.add("kafka-producer", lambda: self._producer.ready)
+        health.add("kafka-producer", self._producer.reaches_kafka)
         health.add("kafka-consumers", lambda: not self._consumers.complaints())
         health.add("removals", lambda: self._removals.loaded)
         health.add("redis", self._recent.ping)

@@ -31,7 +31,7 @@ from production_contracts.times import LATEST
 from servicekit.deciding import Decision, ForeignWriteError, NewEvent, refuse
 
 MOST_CONFLICTS_TOLD = 100
-MOST_NEIGHBOURS = 5_000
+MOST_NEIGHBOURS = 1_000
 """Bookings looked at to explain a conflict; beyond the last of so many nothing is promised to be free."""
 
 
@@ -92,12 +92,12 @@ class BookingLedger:
 
     async def complete(self, connection: AsyncConnection) -> None:
         """Work out when each refused booking would be possible, after everything in this batch."""
-        windows = [
+        windows = {
             (tenant, artist, Slot(slot.start, slot.start + HORIZON + (slot.end - slot.start)))
             for tenant, artist, slot, _, _ in self._to_explain
-        ]
+        }
         taken: dict[Key, dict[UUID, Booking]] = defaultdict(dict)
-        for tenant, booking in await bookings.neighbours(connection, windows, MOST_NEIGHBOURS):
+        for tenant, booking in await bookings.neighbours(connection, list(windows), MOST_NEIGHBOURS):
             taken[tenant, booking.artist_id][booking.id] = booking
         for (tenant, _), booking in self._current.items():
             taken[tenant, booking.artist_id][booking.id] = booking
