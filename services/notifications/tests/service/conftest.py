@@ -11,7 +11,7 @@ from local_stack.environment import NAMESPACE
 from local_stack.issuer import Issuer
 from notifications.testing.house import Guest, House
 from notifications.testing.owners import StubOwners
-from notifications.testing.waiting import until, until_ready
+from notifications.testing.waiting import until
 from servicekit.kafka import Producer
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
@@ -42,8 +42,6 @@ async def house(own_engines: Engines, issuer: Issuer) -> AsyncIterator[House]:
             producer=producer,
         )
         made.urls = [await stack.enter_async_context(made.instance()) for _ in range(2)]
-        for url in made.urls:
-            await until_ready(url)
         yield made
 
 

@@ -41,7 +41,7 @@ PEOPLE = UUID(int=99)
 TENANTS = [UUID(int=1), UUID(int=2)]
 ARTISTS = [UUID(int=11), UUID(int=12), UUID(int=13)]
 
-times = st.integers(0, 5).map(lambda minutes: NOON + timedelta(minutes=minutes))
+times = st.integers(0, 2).map(lambda minutes: NOON + timedelta(minutes=minutes))
 users = st.sampled_from(["user_ana", "user_ben"])
 roles = st.sampled_from([None, Role.ADMIN, Role.VIEWER])
 sealed = st.none() | st.builds(Sealed, kid=st.just("k"), ct=st.sampled_from(["a", "b"]))

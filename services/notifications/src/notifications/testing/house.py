@@ -11,6 +11,7 @@ from uuid import UUID, uuid4, uuid5
 from notifications.bootstrap import Notifications
 from notifications.settings import Settings
 from notifications.testing.owners import StubOwners
+from notifications.testing.waiting import until_ready
 from notifications.testing.watcher import Watcher
 from production_contracts.envelope import event_record
 from production_contracts.events import Stream
@@ -38,9 +39,10 @@ class House:
 
     @contextlib.asynccontextmanager
     async def instance(self, **changes: Any) -> AsyncIterator[str]:  # noqa: ANN401 - any setting
-        """Run an instance with settings of its own while inside; gives its URL."""
+        """Run an instance with settings of its own while inside; gives its URL once it is ready."""
         service = Notifications(Settings.model_validate(self._given | changes))
         async with running(service.app, websockets=True, farewell=service.send_away) as url:
+            await until_ready(url)
             yield url
 
     def environment(self, port: int) -> dict[str, str]:
