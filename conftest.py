@@ -1,5 +1,6 @@
 """How tests run here: nothing is measured by the clock, as machines are shared; logs are plain and quick to write."""
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
@@ -7,6 +8,14 @@ settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("shared machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process run the tests of a module, for what the module starts is started once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
 
 structlog.configure(
     processors=[
