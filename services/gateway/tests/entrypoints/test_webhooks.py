@@ -1,7 +1,7 @@
 """Webhooks: whose they are is proven by a signature, and what they tell becomes commands of tenancy."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -193,27 +193,27 @@ _BODY = told("organization.deleted", {"id": "org_acme"})
 
 
 @pytest.mark.parametrize(
-    "headers",
+    "make_headers",  # made when the test runs: a timestamp of the collection is an old one by then
     [
-        {},
-        signed(_BODY, secret="whsec_" + "YmFk" * 8),
-        signed(_BODY, at=datetime.now(UTC) - timedelta(minutes=6)),
-        signed(_BODY, at=datetime.now(UTC) + timedelta(minutes=6)),
-        signed(_BODY + b" "),
-        signed(_BODY) | {"svix-id": "msg_2"},
-        signed(_BODY) | {"svix-signature": "v1"},
-        signed(_BODY) | {"svix-signature": "v1,%%%"},
-        signed(_BODY) | {"svix-signature": "v1a,AAAA"},
-        signed(_BODY) | {"svix-timestamp": "soon"},
-        signed(_BODY) | {"svix-timestamp": "nan"},
-        signed(_BODY) | {"svix-timestamp": "1e400"},
-        signed(_BODY) | {"svix-signature": "v1," + "A" * 2000},
+        dict,
+        lambda: signed(_BODY, secret="whsec_" + "YmFk" * 8),
+        lambda: signed(_BODY, at=datetime.now(UTC) - timedelta(minutes=6)),
+        lambda: signed(_BODY, at=datetime.now(UTC) + timedelta(minutes=6)),
+        lambda: signed(_BODY + b" "),
+        lambda: signed(_BODY) | {"svix-id": "msg_2"},
+        lambda: signed(_BODY) | {"svix-signature": "v1"},
+        lambda: signed(_BODY) | {"svix-signature": "v1,%%%"},
+        lambda: signed(_BODY) | {"svix-signature": "v1a,AAAA"},
+        lambda: signed(_BODY) | {"svix-timestamp": "soon"},
+        lambda: signed(_BODY) | {"svix-timestamp": "nan"},
+        lambda: signed(_BODY) | {"svix-timestamp": "1e400"},
+        lambda: signed(_BODY) | {"svix-signature": "v1," + "A" * 2000},
     ],
 )
 async def test_what_is_not_signed_as_it_must_be_is_unauthenticated(
-    session: aiohttp.ClientSession, webhooks: FakeGateway, headers: dict[str, str]
+    session: aiohttp.ClientSession, webhooks: FakeGateway, make_headers: Callable[[], dict[str, str]]
 ) -> None:
-    headers = headers or {"content-type": "application/json"}
+    headers = make_headers() or {"content-type": "application/json"}
     assert await send(session, _BODY, headers) == (401, "unauthenticated")
     assert webhooks.kafka.sent == []
 
