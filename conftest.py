@@ -10,6 +10,7 @@ settings.register_profile(
 settings.load_profile("shared machine")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run the tests of a module, for what the module starts is started once."""
     for item in items:

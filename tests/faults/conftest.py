@@ -16,6 +16,7 @@ from local_stack.testing import temporary_folder
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `-n 2 --dist loadgroup` one process runs all tests here, so that one whole is started for them."""
     for item in items:
