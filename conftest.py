@@ -18,10 +18,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
-structlog.configure(
-    processors=[
-        structlog.processors.add_log_level,
-        structlog.processors.format_exc_info,  # the default draws each frame with its locals, for seconds
-        structlog.processors.KeyValueRenderer(key_order=["event"]),
-    ]
-)
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Write logs plainly, whatever the test before has configured."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,  # the default draws each frame with its locals, for seconds
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ]
+    )

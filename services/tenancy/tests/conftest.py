@@ -37,7 +37,7 @@ from servicekit.topics import create_topics
 from tenancy.bootstrap import make_app
 from tenancy.settings import Settings
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 REPLY_PARTITION = 3
 
 
