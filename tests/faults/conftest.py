@@ -3,7 +3,6 @@
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,16 +11,6 @@ from local_stack.clients.tenant import Tenant
 from local_stack.part import Part, wait_until_ready
 from local_stack.system import System
 from local_stack.testing import temporary_folder
-
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup` one process runs all tests here, so that one whole is started for them."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 @pytest.fixture(scope="session")
