@@ -37,7 +37,7 @@ demo: ## Play a story against the running system
 
 test: setup ## Run every test, on real engines
 	@contracts/validation/setup
-	@$(PYTHON_BIN)/pytest -n 2 --dist loadgroup
+	@$(PYTHON_BIN)/pytest -n 2 --dist loadfile
 
 lint: setup ## Check style, types and who imports whom
 	$(PYTHON_BIN)/ruff check .

@@ -100,7 +100,9 @@ async def whole(own_engines: Engines, issuer: Issuer, exporter: InMemorySpanExpo
                 patched.setenv(f"GATEWAY_{name.upper()}", url)
             live = Notifications(NotificationsSettings())
             live_url = await stack.enter_async_context(running(live.app, websockets=True, farewell=live.send_away))
-            front = await stack.enter_async_context(running(gateway.build(GatewaySettings())))
+            front = await stack.enter_async_context(
+                running(gateway.build(GatewaySettings(rate_limit_timeout_seconds=5)))
+            )
             for url in (*urls.values(), live_url, front):
                 await ready(session, url)
             token = issuer.token(tenant="traced", user=USER, role="admin")
