@@ -1,5 +1,6 @@
 """Rate limits: counted together, and alone while Redis is away."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -61,6 +62,27 @@ async def test_without_redis_this_replica_counts_alone(rig: Rig) -> None:
     rig.shared.fault = RedisConnectionError("down")
     left = [(await rig.limits.count(TENANT, "a"))[0].remaining for _ in range(4)]
     assert left == [2, 1, 0, -1]
+
+
+async def test_when_one_count_fails_the_other_does_not_go_on_by_itself(rig: Rig) -> None:
+    ended: list[str] = []
+
+    class HalfBroken(FakeCounts):
+        async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+            if "tenant" not in key:
+                raise RedisConnectionError("down")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(key)
+            return amount
+
+    rig.limits = RateLimits(
+        HalfBroken(), user="3/second", tenant="5/second", timeout_seconds=0.02, local=rig.local, clock=lambda: rig.now
+    )
+    await rig.limits.count(TENANT, "a")
+    assert len(ended) == 1
+    assert is_alone(rig)
 
 
 async def test_a_redis_that_hangs_is_left_alone_for_a_while(rig: Rig) -> None:

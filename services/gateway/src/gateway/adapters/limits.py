@@ -15,6 +15,8 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from prometheus_client import Counter
 from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.application.ports import Quota
@@ -82,9 +84,16 @@ class RateLimits:
             return None
 
     async def _count_in(self, counts: Counts, user_key: str, tenant_key: str) -> tuple[int, int]:
+        # Both have ended before this returns or raises: one that goes on by itself would outlive its connection's pool.
         of_user, of_tenant = await asyncio.gather(
-            counts.incr(user_key, self._user.get_expiry()), counts.incr(tenant_key, self._tenant.get_expiry())
+            counts.incr(user_key, self._user.get_expiry()),
+            counts.incr(tenant_key, self._tenant.get_expiry()),
+            return_exceptions=True,
         )
+        if isinstance(of_user, BaseException):
+            raise of_user
+        if isinstance(of_tenant, BaseException):
+            raise of_tenant
         return of_user, of_tenant
 
 
@@ -103,6 +112,7 @@ class RedisCounts:
             timeout=timeout_seconds,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), 1),  # for a pooled connection that turned out dead; the default goes on for seconds
         )
         options: Any = {"connection_pool": self._pool}  # documented, but missing from the declared types
         self._storage = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="gateway:rate", **options)
@@ -112,7 +122,7 @@ class RedisCounts:
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._pool.disconnect()
+        await self._pool.aclose()
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count one more; see `Counts`."""
