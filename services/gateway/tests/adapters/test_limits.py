@@ -70,15 +70,17 @@ async def test_when_one_count_fails_the_other_does_not_go_on_by_itself(rig: Rig)
     class HalfBroken(FakeCounts):
         async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
             if "tenant" not in key:
-                raise RedisConnectionError("down")
+                return await super().incr(key, expiry, amount)
             try:
                 await asyncio.Event().wait()
             finally:
                 ended.append(key)
             return amount
 
+    counts = HalfBroken()
+    counts.fault = RedisConnectionError("down")
     rig.limits = RateLimits(
-        HalfBroken(), user="3/second", tenant="5/second", timeout_seconds=0.02, local=rig.local, clock=lambda: rig.now
+        counts, user="3/second", tenant="5/second", timeout_seconds=0.02, local=rig.local, clock=lambda: rig.now
     )
     await rig.limits.count(TENANT, "a")
     assert len(ended) == 1

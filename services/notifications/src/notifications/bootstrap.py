@@ -104,6 +104,7 @@ class Notifications:
             running.push_async_callback(self._removals.stop)
             await self._verifier.start()
             running.push_async_callback(self._verifier.stop)
+            running.push_async_callback(self._hubs.stop)
             for name, forever in (("channel", self._channel.run()), ("watch", self._hubs.watch())):
                 self._tasks.append(background.begin(name, forever))
                 running.push_async_callback(background.end, self._tasks[-1])

@@ -209,3 +209,16 @@ async def test_sockets_of_an_epoch_that_has_passed_are_sent_away(stage: Stage) -
     assert stage.emitter.closed == ["ana"]
     await stage.recent.publish(stage.happen(1))
     await stage.until_sent("ben", "booking", [4])
+
+
+async def test_nothing_is_fetched_any_more_once_the_hubs_have_stopped(stage: Stage) -> None:
+    hubs = await stage.instance()
+    await (await stage.sit(hubs, "ana"))
+    await stage.publish_untold(stage.happen(3_000))
+    beyond = [live_event("booking", 3_001)]
+    hubs.receive(stage.tenant_id, beyond)
+    fetching = [task for task in asyncio.all_tasks() if task.get_name().startswith("fill-")]
+    await hubs.stop()
+    assert fetching
+    assert all(task.done() for task in fetching)
+    assert len(hubs) == 0

@@ -134,6 +134,11 @@ class Hub:
             for task in self._fills.values():
                 task.cancel()
 
+    async def stop(self) -> None:
+        """Wait until nothing is being fetched any more; every place was given up."""
+        if fills := list(self._fills.values()):
+            await asyncio.wait(fills)
+
     def _behind(self, seat: Seat) -> str | None:
         return next((name for name, position in self.positions.items() if seat.positions[name] < position), None)
 

@@ -104,6 +104,14 @@ class Hubs:
         self._emitter.close(sid)
         self.leave(sid)
 
+    async def stop(self) -> None:
+        """Give every place up, and wait until nothing is being fetched; nobody enters any more."""
+        hubs = list(self._hubs.values())
+        for sid in list(self._places):
+            self.leave(sid)
+        for hub in hubs:
+            await hub.stop()
+
     def __len__(self) -> int:
         return len(self._places)
 

@@ -44,6 +44,7 @@ class Stage(ABC):
         self.owners = MemoryOwners()
         self.emitter = MemoryEmitter()
         self.tasks: list[asyncio.Task[None]] = []
+        self.instances: list[Hubs] = []
         self.tenant_id = uuid4()
 
     async def instance(self) -> Hubs:
@@ -57,6 +58,7 @@ class Stage(ABC):
             emitter=self.emitter,
             watchfulness=WATCHFUL,
         )
+        self.instances.append(late.hubs)
         self.tasks.append(asyncio.create_task(late.hubs.watch()))
         return late.hubs
 
@@ -96,6 +98,8 @@ class Stage(ABC):
         """Stop what runs."""
         for task in self.tasks:
             await end(task)
+        for hubs in self.instances:
+            await hubs.stop()
 
     @abstractmethod
     async def channel(self, receive: Receive, heard: Heard) -> Channel:
