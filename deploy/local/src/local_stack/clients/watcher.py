@@ -90,8 +90,8 @@ class Watcher:
             raise
 
     async def disconnect(self) -> None:
-        """Go."""
-        await self.client.disconnect()
+        """Go, and give up coming back."""
+        await self.client.shutdown()
         if self._session is not None:
             await self._session.close()
 
