@@ -1,5 +1,6 @@
 """The documentation builds without a warning, fetches nothing, and tells every problem and limit that the code has."""
 
+import html
 import os
 import re
 import subprocess
@@ -61,6 +62,14 @@ def test_every_page_is_there_and_no_link_or_anchor_leads_nowhere(site: Path) -> 
     assert len([page for page in pages if page.startswith("decisions/0")]) == len(
         list((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     )
+
+
+def test_programs_are_shown_and_not_the_marks_that_bring_them(site: Path) -> None:
+    texts = [html.unescape(re.sub(r"<[^>]+>", "", page.read_text())) for page in site.rglob("*.html")]
+    assert [found[0] for text in texts if (found := re.search(r"-+ ?8 ?< ?-+.*", text))] == []
+    for program in ("docs/examples/follow.mjs", "docs/examples/follow.py", "contracts/examples/consume_bookings.py"):
+        whole = (ROOT / program).read_text().strip()
+        assert any(whole in text for text in texts), f"{program} is on no page"
 
 
 def test_a_reader_fetches_nothing_from_elsewhere(site: Path) -> None:
