@@ -199,13 +199,15 @@ async def test_a_command_that_is_in_no_log_is_pending(client: aiohttp.ClientSess
     response, body = await get(client, f"/v1/commands/{TEXT}")
     assert response.status == 200
     assert body == {"id": TEXT, "status": "pending", "outcome": None}
+    assert "Position" not in response.headers
 
 
 async def test_a_decided_command_tells_its_outcome(client: aiohttp.ClientSession, gateway: FakeGateway) -> None:
     reply = {"command_id": str(COMMAND), "position": 9, "outcome": {"status": 201, "body": booking(gateway)}}
     gateway.owners.put("booking", f"/v1/commands/{COMMAND}", reply)
-    _, body = await get(client, f"/v1/commands/{TEXT}")
+    response, body = await get(client, f"/v1/commands/{TEXT}")
     assert body["status"] == "accepted"
+    assert response.headers["Position"] == "9", "as if the caller had waited"
     assert body["outcome"] == {"status": 201, "body": booking(gateway) | {"notes": NOTES}}
     gateway.owners.put("booking", f"/v1/commands/{COMMAND}", reply | {"outcome": {"status": 409, "body": {"a": 1}}})
     _, body = await get(client, f"/v1/commands/{TEXT}")

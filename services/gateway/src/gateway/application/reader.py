@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What was read, as JSON, and the position that it was read at (None: the owner did not say)."""
+    """What was read, as JSON, and the position that it was read at (None: there is none to tell)."""
 
     body: bytes
     position: str | None
@@ -99,8 +99,8 @@ class Reader:
             body = orjson.dumps(document)
         return Found(body=body, position=answer.headers.get("position"))
 
-    async def command(self, principal: Principal, text: str) -> dict[str, Any]:
-        """Tell what became of a command.
+    async def command(self, principal: Principal, text: str) -> Found:
+        """Tell what became of a command, as `outcomes.CommandStatus`, at the position that it was decided at.
 
         Raises:
             OwnerProblemError: the service answered with a problem.
@@ -112,14 +112,15 @@ class Reader:
         command_id, service = known
         answer = await self._ask(principal, service, Inquiry(path=f"/v1/commands/{command_id}"))
         if answer.status == NOT_FOUND:
-            return {"id": text, "status": "pending", "outcome": None}
+            return _status(text, "pending", None)
         if answer.status != OK:
             raise OwnerProblemError(answer)
-        outcome = orjson.loads(answer.body)["outcome"]
+        decided = orjson.loads(answer.body)
+        outcome = decided["outcome"]
         accepted = is_accepted(outcome["status"])
         if accepted and service == "booking":
             self._notes.open_booking(principal.tenant_id, outcome["body"])
-        return {"id": text, "status": "accepted" if accepted else "rejected", "outcome": outcome}
+        return _status(text, "accepted" if accepted else "rejected", outcome, str(decided["position"]))
 
     async def _ask(self, principal: Principal, service: str, inquiry: Inquiry) -> OwnerAnswer:
         credentials = {"Authorization": f"Bearer {principal.token}", "Accept": "application/json"}
@@ -132,6 +133,10 @@ class Reader:
             _log.error("owner answered neither well nor with a problem", owner=service, status=answer.status)
             raise _away()
         return answer
+
+
+def _status(text: str, status: str, outcome: dict[str, Any] | None, position: str | None = None) -> Found:
+    return Found(body=orjson.dumps({"id": text, "status": status, "outcome": outcome}), position=position)
 
 
 def _away() -> ProblemError:

@@ -1,7 +1,7 @@
 """Answers: outcomes and reads as HTTP responses."""
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import orjson
@@ -52,11 +52,6 @@ def content(request: Request, found: Found) -> Response:
     """Answer with anything else; its tag is a hash of it."""
     digest = hashlib.blake2b(found.body, digest_size=_HASH_BYTES).hexdigest()
     return _found(request, found, f'"{digest}"')
-
-
-def document(request: Request, body: dict[str, Any]) -> Response:
-    """Answer with a JSON object of our own."""
-    return content(request, Found(body=orjson.dumps(body), position=None))
 
 
 def owner_problem(_request: Request, error: Exception) -> Response:

@@ -33,7 +33,7 @@ class Records:
         """``GET /v1/commands/{id}``."""
         principal = await self._admission.admit(request, Permission.BOOKINGS_READ)
         queries.read(request, queries.NoQuery)
-        return answers.document(request, await self._reader.command(principal, request.path_params["id"]))
+        return answers.content(request, await self._reader.command(principal, request.path_params["id"]))
 
     async def tenant(self, request: Request) -> Response:
         """``GET /v1/tenant``."""
