@@ -42,10 +42,13 @@ async def test_an_archived_artist_keeps_its_bookings_and_takes_no_new_ones(tenan
     assert await caller.every("/v1/bookings") == [booking]
     confirmed = expect(await caller.post(f"/v1/bookings/{booking['id']}/confirm"), 200).body
     assert confirmed["status"] == "confirmed"
+    renamed = expect(await caller.patch(f"/v1/artists/{artist['id']}", {"name": "Renamed"}), 200).body
+    assert (renamed["name"], renamed["status"]) == ("Renamed", "archived")
     assert [event["type"] for event in await caller.events("tenancy")] == [
         "TenantCreated",
         "ArtistCreated",
         "ArtistArchived",
+        "ArtistAmended",
     ]
 
 

@@ -10,7 +10,7 @@ from gateway.entrypoints.openapi import examples, webhooks
 from gateway.entrypoints.openapi.document import openapi
 from gateway.entrypoints.openapi.operations import OPERATIONS, Operation
 from gateway.testing import FakeGateway
-from production_contracts.problems import PROBLEM_TYPES, Problem
+from production_contracts.problems import ARTIST_ARCHIVED, PROBLEM_TYPES, Problem
 
 DOCUMENT = openapi("2.0.0")
 
@@ -45,6 +45,11 @@ def test_every_example_is_what_the_contract_says(operation: Operation) -> None:
 
 def test_every_problem_that_an_operation_can_answer_has_an_example() -> None:
     assert set(PROBLEM_TYPES) - set(examples.PROBLEMS) == {"method-not-allowed"}
+
+
+def test_an_archived_artist_stands_in_the_way_of_new_bookings_alone() -> None:
+    refused = {operation.name for operation in OPERATIONS if ARTIST_ARCHIVED in operation.refusals}
+    assert refused == {"createBooking"}, "what it is called may still be put right"
 
 
 def test_every_reference_points_somewhere() -> None:

@@ -175,7 +175,6 @@ OPERATIONS: Final = (
         body=Body(model=artists.ArtistPatch, example=examples.ARTIST_PATCH),
         model=artists.Artist,
         example=examples.ARTIST_AMENDED,
-        refusals=(problems.ARTIST_ARCHIVED,),
     ),
     Operation(
         method="POST",
