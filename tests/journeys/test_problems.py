@@ -21,6 +21,7 @@ READS = [
     "/v1/artists/{id}",
     "/v1/artists/{id}/availability",
     "/v1/tenant",
+    "/v1/members",
 ]
 WRITES = [
     ("POST", "/v1/bookings"),
@@ -287,8 +288,10 @@ async def test_headers_beyond_all_measure_are_too_large(tenant: Tenant, size: in
 
 
 async def test_problems_of_many_callers_at_once_are_each_their_own(tenant: Tenant) -> None:
-    ids = [str(uuid4()) for _ in range(50)]
+    artist = await tenant.artist()
+    taken = await asyncio.gather(*(tenant.booking(artist, number) for number in range(50)))
     caller = tenant.caller()
-    answers = await asyncio.gather(*(caller.post("/v1/bookings", wish({"id": artist})) for artist in ids))
-    for artist, answer in zip(ids, answers, strict=True):
-        assert is_problem(answer, 404, "not-found").get("artist_id", artist) == artist
+    answers = await asyncio.gather(*(caller.post("/v1/bookings", wish(artist, number)) for number in range(50)))
+    for booking, answer in zip(taken, answers, strict=True):
+        problem = is_problem(answer, 409, "booking-conflict")
+        assert [one["booking_id"] for one in problem["conflicts"]] == [booking["id"]]
