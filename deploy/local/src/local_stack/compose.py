@@ -1,5 +1,6 @@
 """The stack in containers: what `make run` starts where a Docker engine answers. `docker-compose.yml` says the rest."""
 
+import json
 import os
 import subprocess
 from dataclasses import asdict
@@ -29,7 +30,7 @@ def run(ports: Ports, stop: Event, *, say: Say, ready: stack.Ready) -> None:
         try:
             say("building the images, starting the containers (docker compose up --build --wait)")
             _show(ports, "up", "--build", "--wait", "--detach", "--remove-orphans")
-            stack.STATE.write_text("[]")
+            write_state(ports)
             ready()
             stop.wait()
         finally:
@@ -42,6 +43,13 @@ def run(ports: Ports, stop: Event, *, say: Say, ready: stack.Ready) -> None:
 def runs() -> bool:
     """Tell whether containers of the stack are there."""
     return is_chosen() and bool(_compose(Ports.from_environment(), "ps", "--quiet", seconds=60))
+
+
+def write_state(ports: Ports) -> None:
+    """Note what is published where, for `make status`."""
+    published = {name: port for name, port in asdict(ports).items() if name != "kafka_controller"}
+    parts = [{"name": name, "port": port, "log": f"docker compose logs {name}"} for name, port in published.items()]
+    stack.STATE.write_text(json.dumps(parts))
 
 
 def follow_logs() -> None:
