@@ -190,12 +190,16 @@ def _permissions(may: tuple[int, ...]) -> list[str]:
 
 
 class IssuerServer:
-    """Serves an issuer over HTTP, on loopback unless told otherwise, from a thread; a context manager."""
+    """Serves an issuer over HTTP, on loopback unless told otherwise, from a thread; a context manager.
+
+    While it is `away` it hangs up on whoever asks.
+    """
 
     def __init__(self, issuer: Issuer, port: int, *, address: str = HOST) -> None:
         """Bind the port; raises OSError when it is taken."""
         self.issuer = issuer
-        self._server = ThreadingHTTPServer((address, port), _handler(issuer))
+        self.away = False
+        self._server = ThreadingHTTPServer((address, port), _handler(self))
         self._server.daemon_threads = True
 
     def serve(self) -> None:
@@ -213,12 +217,16 @@ class IssuerServer:
         self._server.server_close()
 
 
-def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
+def _handler(served: IssuerServer) -> type[BaseHTTPRequestHandler]:
+    issuer = served.issuer
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            if self.path == JWKS_PATH:
+            if served.away:
+                self.close_connection = True
+            elif self.path == JWKS_PATH:
                 self._answer(HTTPStatus.OK, issuer.jwks())
             elif self.path in {"/healthz", "/readyz"}:
                 self._answer(HTTPStatus.OK, {"status": "ok"})

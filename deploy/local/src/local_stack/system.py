@@ -1,7 +1,7 @@
 """The running whole, for tests: engines of its own, the services, an issuer."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -84,13 +84,22 @@ class System:
     def start(self) -> None:
         """Start everything and wait until it is ready; on a failure nothing is left running."""
         with contextlib.ExitStack() as running:
-            running.enter_context(IssuerServer(self.issuer, self.ports.issuer))
+            self._issuer_server = running.enter_context(IssuerServer(self.issuer, self.ports.issuer))
             start_provisioned(self.engines, self.services.environment)
             running.callback(self.engines.stop)
             running.enter_context(self.services)
             self.services.start_all()
             self.services.start("notifications", number=2, port=self.second_notifications_port)
             self._running = running.pop_all()
+
+    @contextlib.contextmanager
+    def without_issuer(self) -> Iterator[None]:
+        """Let nobody answer, within this context, where the issuer publishes its keys; the system must run."""
+        self._issuer_server.away = True
+        try:
+            yield
+        finally:
+            self._issuer_server.away = False
 
     def stop(self) -> None:
         """Stop everything, in order."""
