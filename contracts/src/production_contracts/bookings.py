@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from production_contracts.records import Record, Request, without_default
 from production_contracts.sealed import SENSITIVE, Sealed
-from production_contracts.text import Notes, Reason, Title, Venue
+from production_contracts.text import Id, Notes, Reason, Title, Venue
 from production_contracts.times import Timestamp, check_range
 
 BookingStatus = Literal["pencil", "confirmed", "cancelled"]
@@ -25,7 +25,7 @@ class TimeRange(Record):
 class BookingRequest(Request):
     """Body of ``POST /v1/bookings``."""
 
-    artist_id: UUID
+    artist_id: Id
     start_time: Timestamp
     end_time: Timestamp
     status: ActiveStatus = "pencil"

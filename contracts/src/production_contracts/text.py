@@ -1,10 +1,25 @@
 """Text that every part can carry: no NUL (PostgreSQL has no place for it) and lengths in Unicode code points."""
 
+import re
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+_RFC_9562 = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+
+def _refuse_other_forms(value: Any) -> Any:  # noqa: ANN401 - the validator of whatever a client sent
+    if isinstance(value, UUID) or (isinstance(value, str) and _RFC_9562.match(value)):
+        return value
+    message = "an id is a UUID with hyphens, such as 018f0000-0000-7000-8000-000000000000"
+    raise ValueError(message)
+
+
+Id = Annotated[UUID, BeforeValidator(_refuse_other_forms)]
+"""An id that a client names, in the form of RFC 9562, section 4; pydantic alone would mend other forms."""
 
 
 def _refuse_nul(text: str) -> str:

@@ -1,7 +1,6 @@
 """Queries of reads: each parameter once, none unknown, each as the contract asks."""
 
 from typing import Annotated, Any, Self, TypeVar
-from uuid import UUID
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from production_contracts.artists import ArtistStatus
 from production_contracts.bookings import BookingStatus
 from production_contracts.events import Stream
 from production_contracts.records import Request as Asked
+from production_contracts.text import Id
 from production_contracts.times import Timestamp, check_range
 from servicekit.problems import field_errors, invalid_request
 
@@ -44,7 +44,7 @@ To = Annotated[Timestamp | None, Field(alias="to", description="What starts befo
 class BookingQuery(Asked):
     """Query of ``GET /v1/bookings``: what overlaps ``[from, to)``."""
 
-    artist_id: UUID | None = Field(default=None, description="Of this artist")
+    artist_id: Id | None = Field(default=None, description="Of this artist")
     start_time: From = None
     end_time: To = None
     status: BookingStatus | None = Field(default=None, description="In this state")
