@@ -208,7 +208,7 @@ def _retention() -> Iterator[Limit]:
     for name, seconds in kept.items():
         yield _limit(f"records of {code(name)}", duration(seconds), "removed by Kafka")
     for_ever = ", ".join(code(topic.name) for topic in topics.TOPICS if topic.retention_ms == topics.FOR_EVER)
-    yield _limit(f"records of {for_ever} and of the dead-letter topics", "for ever", "")
+    yield _limit(f"records of {for_ever}, of the dead-letter topics and of their audit", "for ever", "")
     days = number(servicekit.jobs.COMMAND_LOG_DAYS)
     yield _limit("outcomes in the command log", f"{days} days", "removed by `prune`; the idempotency key is free again")
     partitions = f"{topics.PARTITIONS_LOCAL} locally, {topics.PARTITIONS_PRODUCTION} in production"

@@ -18,8 +18,9 @@ from production_contracts import events
 from production_contracts.envelope import KafkaRecord, event_record
 from production_contracts.topics import PARTITIONS_LOCAL, TENANCY_EVENTS
 from servicekit.database import Database
+from servicekit.dead_letters import DeadLetters
 from servicekit.ends import TopicEnds
-from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.kafka import Consumers, Producer
 from servicekit.topics import create_topics
 
 WHEN = "2027-05-08T20:00:00.000Z"
@@ -32,7 +33,9 @@ class Following:
         self.database = database
         self.consumers = Consumers(bootstrap, "test-roster", PARTITIONS_LOCAL)
         self.ends = TopicEnds(bootstrap, "test-roster-ends")
-        self.roster = Roster(database, self.consumers, self.ends, DeadLetters(producer), partitions=PARTITIONS_LOCAL)
+        self.roster = Roster(
+            database, self.consumers, self.ends, DeadLetters(producer, "booking"), partitions=PARTITIONS_LOCAL
+        )
 
     async def start(self) -> None:
         await self.consumers.start()
@@ -235,7 +238,7 @@ async def test_what_is_no_event_or_no_artist_is_put_aside_and_what_follows_is_ta
             if record.key == str(tenant).encode():
                 put_aside.append(reason)
 
-    following.roster._dead_letters = Letters(producer)
+    following.roster._dead_letters = Letters(producer, "booking")
     await tenancy.publish(tenant, broken, status=None)
     await tenancy.publish(tenant, broken, status="retired", name="Somebody's name")
     await tenancy.publish(tenant, uuid4(), kind=events.TENANT_CREATED, status=None)
