@@ -75,7 +75,7 @@ class DeadLetterDecision(Record):
 
 
 def put_aside_headers(headers: Headers, origin: Origin, *, reason: str, service: str, now: datetime) -> Headers:
-    """Write the headers of a dead letter: those of the record, and why, where from, when and by whom it was put aside."""
+    """Write the headers of a dead letter: the record's, and why, where from, when and by whom it was put aside."""
     own = {
         REASON: reason[:LONGEST_REASON],
         TOPIC: origin.topic,

@@ -14,7 +14,7 @@ PARTITIONS_PRODUCTION: Final = 48
 DEAD_LETTER_SUFFIX: Final = ".dlq"
 LARGEST_RECORD: Final = 1024 * 1024
 LARGEST_MESSAGE: Final = 512 * 1024
-"""Value and headers of a message of ours, in bytes: about twice what the largest request can become. Larger is poison."""
+"""Value and headers of a message of ours, in bytes: twice the largest body of a request. What is larger is not read."""
 LARGEST_DEAD_LETTER: Final = LARGEST_RECORD + 64 * 1024
 """Room for the headers that say why and where from."""
 

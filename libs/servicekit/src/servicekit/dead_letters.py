@@ -37,7 +37,7 @@ class TooManyDeadLettersError(ConsumerStoppedError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """How many records of a partition may be put aside: so many one after the other, and this part of the last 1,000."""
+    """How many records of a partition may be put aside: so many in a row, and this part of the last 1,000."""
 
     in_a_row: int = 50
     ratio: float = 0.1
@@ -61,7 +61,7 @@ class DeadLetters:
     """Puts what can't be handled on the dead-letter topic of its topic, within a limit for each partition."""
 
     def __init__(self, producer: Producer, service: str, limit: Limit | None = None) -> None:
-        """Write through ``producer``; ``service`` is who puts aside, the ``limit`` is the default one if none is given."""
+        """Write through ``producer`` for a ``service``; without a ``limit``, the default one holds."""
         self._producer = producer
         self._service = service
         self._limit = limit or Limit()
@@ -101,7 +101,7 @@ class DeadLetters:
         exceeded = self._limit.exceeded(deque([*before, record.offset], maxlen=WINDOW))
         if exceeded is not None:
             place = f"{record.topic}/{record.partition}/{record.offset}"
-            message = f"{exceeded} of {record.topic}, partition {record.partition}, can't be handled; at {place}: {reason[:200]}"
+            message = f"{exceeded} of a partition can't be handled; the last is {place}: {reason[:200]}"
             raise TooManyDeadLettersError(message)
 
     def _remember(self, identity: tuple[str, int, int]) -> None:
