@@ -85,7 +85,8 @@ async def _do(
             (letter,) = find(book, asked.origins)
             print(json.dumps(_shown(letter) | _content(letter), indent=2, ensure_ascii=False))
         else:
-            print("\n".join(_listed(_matching(book.open, asked), as_json=asked.json)))
+            for line in _listed(_matching(book.open, asked), as_json=asked.json):
+                print(line)
         return 0
     desk = DecisionDesk(connection, service=service, operator=asked.operator, topics=topics, tell=print)
     choose = _chooser(asked)

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import UnknownTopicOrPartitionError
 from pydantic import ValidationError
 
 from production_contracts.dead_letters import (
@@ -89,11 +90,12 @@ class LetterBook:
             KafkaError: Kafka said no.
         """
         book = cls()
-        async with _consumer(connection) as consumer:
+        letters = [topic + DEAD_LETTER_SUFFIX for topic in topics]
+        async with _consumer(connection, [DEAD_LETTER_AUDIT.name, *letters]) as consumer:
             async for record in _all(consumer, DEAD_LETTER_AUDIT.name):
                 book._note(record)
-            for topic in topics:
-                async for record in _all(consumer, topic + DEAD_LETTER_SUFFIX):
+            for topic in letters:
+                async for record in _all(consumer, topic):
                     book._add(record)
         return book
 
@@ -128,8 +130,9 @@ class LetterBook:
 
 
 @asynccontextmanager
-async def _consumer(connection: Connection) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(connection: Connection, topics: Collection[str]) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
+        *topics,
         **connection,
         group_id=None,
         enable_auto_commit=False,
@@ -148,13 +151,12 @@ async def _consumer(connection: Connection) -> AsyncIterator[AIOKafkaConsumer]:
 async def _all(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator[ConsumerRecord]:
     """Read a topic from its first record to where it ends now; a minute without a record is the deadline."""
     async with asyncio.timeout(DEADLINE_S) as deadline:
-        await consumer.client.force_metadata_update()
-        found = await consumer.client.fetch_all_metadata()
-        partitions = [TopicPartition(topic, number) for number in sorted(found.partitions_for_topic(topic) or ())]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        for partition, begin in (await consumer.beginning_offsets(partitions)).items():
-            consumer.seek(partition, begin)
+        partitions = [partition for partition in consumer.assignment() if partition.topic == topic]
+        if not partitions:
+            raise UnknownTopicOrPartitionError(topic)
+        begin, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        for partition in partitions:
+            consumer.seek(partition, begin[partition])
         # By position, not by the last record: what a transaction leaves behind takes an offset too.
         while ends := {p: end for p, end in ends.items() if await consumer.position(p) < end}:
             for records in (await consumer.getmany(*ends, timeout_ms=_POLL_MS)).values():
