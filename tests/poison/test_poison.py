@@ -102,7 +102,7 @@ async def outcomes(tenant: Tenant, *asked: Command) -> list[str]:
 
 
 async def hold_put_aside(tool: Tool, bad: KafkaRecord, reason: str, services: set[str]) -> None:
-    """Hold that a record, and nothing else of its tenant, is on the dead letters, whole, with all that is said of it."""
+    """Hold that a record, and nothing else of its tenant, is on the dead letters, whole, and that all is said of it."""
     (letter,) = await tool.when_there(1)
     assert (letter.key, letter.value, letter.headers) == (bad.key, bad.value, bad.headers)
     assert reason in letter.reason
@@ -166,3 +166,13 @@ async def test_an_event_of_a_type_that_is_not_known_is_left_to_newer_readers(ten
     bad = replace(good, value=b"{")
     await publish(tenant, newer, bad)
     await hold_put_aside(Tool(tenant, "booking"), bad, "unreadable", {"booking", "notifications"})
+
+
+async def test_the_largest_booking_that_may_be_asked_for_is_not_oversized(tenant: Tenant) -> None:
+    artist = await tenant.artist()
+    largest = {"title": "🎺" * 200, "venue": "🎺" * 200, "notes": "🎺" * 10_000}
+    booking = await tenant.booking(artist, **largest)
+    again = await tenant.caller().patch(f"/v1/bookings/{booking['id']}", {"notes": "🎷" * 10_000})
+    assert again.status == 200
+    assert await Tool(tenant, "booking").letters() == []
+    assert await Tool(tenant, "notifications").letters() == []
