@@ -17,14 +17,12 @@ from local_stack.system import System
 def tenancy(poisoned: System) -> Iterator[Instance]:
     """Tenancy with a limit of three dead letters in a row; as it was, afterwards."""
     instance = next(one for one in poisoned.services.instances if one.name == "tenancy")
-    usual = dict(instance.environment)
-    instance.stop()
-    instance.environment["TENANCY_DEAD_LETTERS_IN_A_ROW"] = "3"
-    instance.start()
+    usual = dict(instance.child.environment)
+    instance.child.environment["TENANCY_DEAD_LETTERS_IN_A_ROW"] = "3"
+    instance.restart()
     yield instance
-    instance.stop()
-    instance.environment = usual
-    instance.start()
+    instance.child.environment = usual
+    instance.restart()
 
 
 async def readiness(session: aiohttp.ClientSession, instance: Instance) -> tuple[int, list[str]]:
@@ -52,9 +50,8 @@ async def test_a_consumer_that_meets_too_much_poison_stops_loudly_and_goes_on_wi
     elsewhere = await other_tenant.caller().get("/v1/artists")
     assert (elsewhere.status, elsewhere.body["items"]) == (200, []), "what can be read is read"
 
-    await asyncio.to_thread(tenancy.stop)
-    tenancy.environment["TENANCY_DEAD_LETTERS_IN_A_ROW"] = "100"
-    await asyncio.to_thread(tenancy.start)
+    tenancy.child.environment["TENANCY_DEAD_LETTERS_IN_A_ROW"] = "100"
+    await asyncio.to_thread(tenancy.restart)
     assert (await tenant.caller().decided(location(tenant, after)))["status"] == "accepted"
     letters = await tool.when_there(6)
     assert [letter.header("ce_id") for letter in letters] == [str(one.id) for one in bad]

@@ -287,20 +287,21 @@ async def test_a_database_that_does_not_answer_puts_nothing_aside_and_the_batch_
 
 
 async def test_a_row_that_the_database_refuses_stands_alone_in_the_dead_letters(
-    engines: Addresses, fresh: FreshDatabase, tenancy: Tenancy, producer: Producer
+    engines: Addresses, fresh_database: Callable[..., FreshDatabase], tenancy: Tenancy, producer: Producer
 ) -> None:
     tenant, artists = uuid4(), [uuid4() for _ in range(5)]
     for number, artist in enumerate(artists):
         await tenancy.publish(tenant, artist, version=2**40 if number == 2 else 1)
-    database = Database(fresh.url)
-    second, letters = Following(engines.kafka_bootstrap, database, producer), Collected(producer)
-    second.roster._dead_letters = letters
-    await second.start()
-    assert await second.roster.await_artists([(tenant, artists[4])]) == frozenset()
-    assert await second.states(tenant, *artists) == ["active", "active", None, "active", "active"]
-    assert [key for key, _ in letters.put_aside if key == str(tenant).encode()] == [str(tenant).encode()]
-    await second.stop()
-    await database.stop()
+    with fresh_database("booking") as own:
+        database = Database(own.url)
+        late, letters = Following(engines.kafka_bootstrap, database, producer), Collected(producer)
+        late.roster._dead_letters = letters
+        await late.start()
+        assert await late.roster.await_artists([(tenant, artists[4])]) == frozenset()
+        assert await late.states(tenant, *artists) == ["active", "active", None, "active", "active"]
+        assert [key for key, _ in letters.put_aside if key == str(tenant).encode()] == [str(tenant).encode()]
+        await late.stop()
+        await database.stop()
 
 
 async def test_what_a_transaction_leaves_behind_does_not_keep_anybody_waiting(
