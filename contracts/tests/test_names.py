@@ -60,6 +60,8 @@ def test_topics_are_those_of_the_design_and_each_has_its_dead_letters() -> None:
         "gateway.replies.v1",
     ]
     assert {topic.name for topic in topics.DEAD_LETTER_TOPICS} == {f"{topic.name}.dlq" for topic in topics.TOPICS}
+    assert topics.DEAD_LETTER_AUDIT.name == "deadletters.audit.v1"
+    assert topics.DEAD_LETTER_AUDIT.retention_ms == -1
     assert topics.BOOKING_EVENTS.retention_ms == topics.TENANCY_EVENTS.retention_ms == -1
     assert topics.BOOKING_COMMANDS.retention_ms == 7 * 24 * 60 * 60 * 1000
     assert topics.GATEWAY_REPLIES.retention_ms == 60 * 60 * 1000

@@ -18,6 +18,7 @@ import gateway.entrypoints.front
 import gateway.entrypoints.queries
 import gateway.entrypoints.webhooks
 import notifications.domain.positions
+import servicekit.dead_letters
 import servicekit.jobs
 import servicekit.kafka
 import servicekit.keys
@@ -31,7 +32,7 @@ from booking.settings import Settings as DecidingSettings
 from gateway.settings import Settings as GatewaySettings
 from notifications.settings import Settings as NotificationsSettings
 from pages.markdown import code, duration, number, size, table
-from production_contracts import artists, bookings, times, topics
+from production_contracts import artists, bookings, dead_letters, times, topics
 
 _HEAD: Final = """\
 # Limits
@@ -208,7 +209,7 @@ def _retention() -> Iterator[Limit]:
     for name, seconds in kept.items():
         yield _limit(f"records of {code(name)}", duration(seconds), "removed by Kafka")
     for_ever = ", ".join(code(topic.name) for topic in topics.TOPICS if topic.retention_ms == topics.FOR_EVER)
-    yield _limit(f"records of {for_ever} and of the dead-letter topics", "for ever", "")
+    yield _limit(f"records of {for_ever}, of the dead-letter topics and of their audit", "for ever", "")
     days = number(servicekit.jobs.COMMAND_LOG_DAYS)
     yield _limit("outcomes in the command log", f"{days} days", "removed by `prune`; the idempotency key is free again")
     partitions = f"{topics.PARTITIONS_LOCAL} locally, {topics.PARTITIONS_PRODUCTION} in production"
@@ -229,6 +230,14 @@ def _outages() -> Iterator[Limit]:
     yield _limit(
         "commit of an offset", duration(servicekit.kafka.COMMIT_TIMEOUT_S), "the batch comes again, and is known"
     )
+    largest = size(topics.LARGEST_MESSAGE)
+    yield _limit("value and headers of a message that is read", largest, "put aside as `oversized`")
+    yield _limit("reason of a dead letter, in characters", number(dead_letters.LONGEST_REASON), "cut off")
+    row = _set("booking", DecidingSettings, "dead_letters_in_a_row")
+    yield _limit("dead letters in a row", f"{row}, the same for the others", "the consumer stops")
+    ratio = _set("booking", DecidingSettings, "dead_letters_ratio")
+    window = number(servicekit.dead_letters.WINDOW)
+    yield _limit(f"dead letters among the last {window} records of a partition", ratio, "the consumer stops")
     stalled = duration(servicekit.kafka.STALLED_AFTER_S)
     yield _limit("one batch in hand", stalled, "`/readyz` names the consumers")
     redis = _gateway("rate_limit_timeout_seconds", "s")

@@ -41,6 +41,7 @@ _HEADERS: Final = (
     ("dlq_reason", "dead letters", "why it could not be handled"),
     ("dlq_topic, dlq_partition, dlq_offset", "dead letters", "where it stood"),
     ("dlq_time", "dead letters", "when it was put aside"),
+    ("dlq_service", "dead letters", "who put it aside"),
 )
 _WRITERS: Final = {
     topics.BOOKING_COMMANDS: ("gateway", "booking"),
@@ -68,6 +69,7 @@ def page() -> str:
 def _topics() -> str:
     rows = [(code(t.name), *_WRITERS[t], _kept(t)) for t in topics.TOPICS]
     rows += [(code(t.name), "whoever reads the topic", "operators", _kept(t)) for t in topics.DEAD_LETTER_TOPICS]
+    rows.append((code(topics.DEAD_LETTER_AUDIT.name), "the tools `deadletters`", "those, and auditors", "for ever"))
     return "## The topics\n\n" + table(("topic", "written by", "read by", "kept"), rows)
 
 

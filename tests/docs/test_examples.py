@@ -111,8 +111,3 @@ async def test_the_client_in_javascript_books_another_night_when_the_first_is_ta
     ]
     shown = (ROOT / "docs" / "how-to" / "frontend.md").read_text()
     assert all(told in shown for told in output.splitlines()[:5])
-
-
-async def test_the_list_of_dead_letters_ends_where_the_topic_does(tenant: Tenant, tmp_path: Path) -> None:
-    file = localised("dead_letters.py", tenant, tmp_path)
-    assert "Traceback" not in await said(sys.executable, str(file), "tenancy.commands.v1", cwd=tmp_path)

@@ -17,6 +17,7 @@ from production_contracts import commands, events
 from production_contracts.commands import Command, CommandBody
 from production_contracts.outcomes import Reply
 from production_contracts.times import format_timestamp
+from production_contracts.topics import LARGEST_MESSAGE
 
 CONTENT_TYPE: Final = "application/json"
 REPLY_TYPE: Final = "production.command.decided.v1"
@@ -68,6 +69,16 @@ def read_headers(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         raise UnreadableError(message) from None
 
 
+def _read_envelope(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """Read the headers of a message that is not larger than one of ours."""
+    written = list(headers)
+    size = len(value or b"") + sum(len(name) + len(content or b"") for name, content in written)
+    if size > LARGEST_MESSAGE:
+        message = f"oversized: {size} bytes of value and headers, at most {LARGEST_MESSAGE} are read"
+        raise UnreadableError(message)
+    return read_headers(written)
+
+
 def _read_tenant(attributes: dict[str, str], key: bytes | None) -> UUID:
     tenant_id = UUID(attributes["ce_tenantid"])
     if key != tenant_key(tenant_id):
@@ -100,10 +111,10 @@ def read_command(key: bytes | None, value: bytes | None, headers: Iterable[tuple
     """Read a command from a record.
 
     Raises:
-        UnreadableError: a header or the value is missing or not as the type asks, the type is unknown, or key and
-            header name different tenants.
+        UnreadableError: a header or the value is missing or not as the type asks, the type is unknown, key and header
+            name different tenants, or it is larger than `LARGEST_MESSAGE`.
     """
-    attributes = read_headers(headers)
+    attributes = _read_envelope(value, headers)
     try:
         kind = commands.BY_NAME[attributes["ce_type"]]
         tenant_id = _read_tenant(attributes, key)
@@ -187,7 +198,7 @@ def read_event(key: bytes | None, value: bytes | None, headers: Iterable[tuple[s
     Raises:
         UnreadableError: it is not an event of ours.
     """
-    attributes = read_headers(headers)
+    attributes = _read_envelope(value, headers)
     try:
         kind = events.BY_KAFKA.get(attributes["ce_type"])
         tenant_id = _read_tenant(attributes, key)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, create_model
 
 import production_contracts
 from production_contracts import commands, events, problems, topics
+from production_contracts.dead_letters import AUDIT_TYPE
 from production_contracts.envelope import REPLY_TYPE, body_model
 from production_contracts.events import Event, EventType
 from production_contracts.outcomes import Reply
@@ -93,6 +94,7 @@ def _names() -> dict[str, dict[str, Any]]:
             for kind in events.EVENT_TYPES
         },
         "replies": {REPLY_TYPE: {"topic": topics.GATEWAY_REPLIES.name}},
+        "audit": {AUDIT_TYPE: {"topic": topics.DEAD_LETTER_AUDIT.name}},
         "problems": {kind.slug: {"type": kind.uri, "status": kind.status} for kind in problems.PROBLEM_TYPES.values()},
     }
 

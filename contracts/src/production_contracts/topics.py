@@ -13,6 +13,8 @@ PARTITIONS_LOCAL: Final = 12
 PARTITIONS_PRODUCTION: Final = 48
 DEAD_LETTER_SUFFIX: Final = ".dlq"
 LARGEST_RECORD: Final = 1024 * 1024
+LARGEST_MESSAGE: Final = 512 * 1024
+"""Value and headers of a message of ours, in bytes: twice the largest body of a request. What is larger is not read."""
 LARGEST_DEAD_LETTER: Final = LARGEST_RECORD + 64 * 1024
 """Room for the headers that say why and where from."""
 
@@ -45,7 +47,9 @@ TOPICS: Final = (BOOKING_COMMANDS, BOOKING_EVENTS, TENANCY_COMMANDS, TENANCY_EVE
 DEAD_LETTER_TOPICS: Final = tuple(
     Topic(name=topic.dead_letters, retention_ms=FOR_EVER, largest_record_bytes=LARGEST_DEAD_LETTER) for topic in TOPICS
 )
-ALL_TOPICS: Final = TOPICS + DEAD_LETTER_TOPICS
+DEAD_LETTER_AUDIT: Final = Topic(name="deadletters.audit.v1", retention_ms=FOR_EVER)
+"""What operators decided on dead letters: a letter with a line here is done."""
+ALL_TOPICS: Final = (*TOPICS, *DEAD_LETTER_TOPICS, DEAD_LETTER_AUDIT)
 
 COMMANDS_OF: Final = {"booking": BOOKING_COMMANDS, "tenancy": TENANCY_COMMANDS}
 EVENTS_OF: Final = {"booking": BOOKING_EVENTS, "tenancy": TENANCY_EVENTS}

@@ -4,7 +4,8 @@ import pytest
 from libs.servicekit.tests.broker import Broker, Taken, until
 
 from production_contracts.envelope import KafkaRecord
-from servicekit.kafka import DeadLetters, KafkaUnavailableError, Producer
+from servicekit.dead_letters import DeadLetters
+from servicekit.kafka import KafkaUnavailableError, Producer
 
 
 def record(topic: str, value: bytes, partition: int | None = 0) -> KafkaRecord:
@@ -75,7 +76,7 @@ async def test_what_is_put_aside_is_kept_whole_with_its_reason_and_its_place(bro
     consumers.assigned(topic, [0], taken, start="earliest")
     await consumers.start()
     await until(lambda: len(taken.records) == 2, "both arrive")
-    await DeadLetters(broker.producer).put(taken.records[1], "it is ☠ " + "x" * 2000)
+    await DeadLetters(broker.producer, "test").put(taken.records[1], "it is ☠ " + "x" * 2000)
     (letter,) = await broker.read(f"{topic}.dlq", 1)
     headers = dict(letter.headers)
     assert (letter.key, letter.value, headers["ce_id"]) == (b"tenant", b"\x00broken", b"\xff")
@@ -93,7 +94,7 @@ async def test_what_has_neither_key_nor_value_can_be_put_aside(broker: Broker) -
     consumers.assigned(topic, [0], taken, start="earliest")
     await consumers.start()
     await until(lambda: len(taken.records) == 1, "it arrives")
-    await DeadLetters(broker.producer).put(taken.records[0], "")
+    await DeadLetters(broker.producer, "test").put(taken.records[0], "")
     (letter,) = await broker.read(f"{topic}.dlq", 1)
     assert not letter.value
     assert dict(letter.headers)["dlq_reason"] == b""

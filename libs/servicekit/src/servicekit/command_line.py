@@ -13,8 +13,12 @@ from typing import Any, Generic, TypeVar
 from fastapi import FastAPI
 
 from production_contracts.events import Stream
+from production_contracts.topics import COMMANDS_OF, Topic
 from servicekit import jobs, logs, migrate, tracing
 from servicekit.database import Database
+from servicekit.deadletters import command_line as deadletters
+from servicekit.deadletters import rejection
+from servicekit.deadletters.letters import Letter
 from servicekit.deciding_service import DecidingSettings
 from servicekit.jobs import BrokenStreamError, Projection
 from servicekit.server import serve
@@ -39,9 +43,15 @@ def run(
     projection: Projection,
     *,
     own_jobs: Sequence[Job[SettingsT]] = (),
+    follows: Sequence[Topic] = (),
 ) -> int:
-    """Do what the command line asks; 0 where it is done, 1 where not. ``own_jobs`` are the service's own."""
+    """Do what the command line asks; 0 where it is done, 1 where not.
+
+    ``own_jobs`` are the service's own; ``follows`` are the topics that it reads besides its commands.
+    """
     asked = _parser(stream, own_jobs).parse_args()
+    if asked.job == deadletters.JOB:  # before anything is logged: what it prints is for people, and for pipes
+        return _decide_on_dead_letters(stream, settings, asked, [COMMANDS_OF[stream], *follows])
     logs.configure(settings, stream)
     own = {job.name: job.run for job in own_jobs}
     if asked.job in own:
@@ -72,6 +82,7 @@ def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentPa
     todo.add_parser("prune", help=f"forget outcomes older than {jobs.COMMAND_LOG_DAYS} days")
     epoch = todo.add_parser("epoch", help="after a restore from backup: name the history anew")
     epoch.add_argument("--renew", action="store_true", required=True, help="do it, as the owner of the tables")
+    deadletters.add_arguments(todo.add_parser(deadletters.JOB, help=deadletters.HELP))
     for job in own_jobs:
         todo.add_parser(job.name, help=job.help)
     return parser
@@ -90,6 +101,15 @@ async def _with_database(settings: DecidingSettings, job: Callable[[Database], A
         return await job(database)
     finally:
         await database.stop()
+
+
+def _decide_on_dead_letters(
+    stream: Stream, settings: DecidingSettings, asked: argparse.Namespace, topics: Sequence[Topic]
+) -> int:
+    async def reject(letter: Letter) -> str:
+        return await _with_database(settings, lambda database: rejection.reject(database, letter))
+
+    return deadletters.run(asked, settings, service=stream, topics=topics, reject=reject)
 
 
 def _rebuild(stream: Stream, settings: DecidingSettings, projection: Projection, *, verify: bool) -> int:

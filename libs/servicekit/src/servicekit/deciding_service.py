@@ -29,21 +29,22 @@ from production_contracts.roles import Permission
 from production_contracts.topics import COMMANDS_OF
 from servicekit import journal, metrics, owner_api, problems, tracing
 from servicekit.database import Database
+from servicekit.dead_letters import DeadLetters, Limit
 from servicekit.deciding import Decider
 from servicekit.health import Health
-from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.kafka import Consumers, Producer
 from servicekit.owner_api import Owner, journal_routes
 from servicekit.relay import Relay
 from servicekit.removals import Removals
 from servicekit.replies import Replies
-from servicekit.settings import AuthSettings, DatabaseSettings, KafkaSettings, ServiceSettings
+from servicekit.settings import AuthSettings, DatabaseSettings, DeadLetterSettings, KafkaSettings, ServiceSettings
 from servicekit.tokens import TokenVerifier
 from servicekit.worker import CommandWorker
 
 _NOBODY = UUID(int=0)
 
 
-class DecidingSettings(ServiceSettings, KafkaSettings, DatabaseSettings, AuthSettings):
+class DecidingSettings(ServiceSettings, KafkaSettings, DeadLetterSettings, DatabaseSettings, AuthSettings):
     """What a service that decides can be told; the service adds its prefix and port."""
 
 
@@ -84,7 +85,7 @@ class DecidingService:
         )
         self.verifier = TokenVerifier.of(settings, self.removals)
         self.producer = Producer(settings.kafka_bootstrap, client_id)
-        self.dead_letters = DeadLetters(self.producer)
+        self.dead_letters = DeadLetters(self.producer, stream, Limit.of(settings))
         self.relay = Relay(self.database, self.producer, stream, holder=settings.instance)
         self.replies = Replies(self.producer, self.relay, stream, after_publication=answers_after_publication)
         self.consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
@@ -94,6 +95,7 @@ class DecidingService:
         self.health.add("postgresql", self._answers_from_database)
         self.health.add("kafka", self.producer.reaches_kafka)
         self.health.add("consumers", lambda: not self.consumers.complaints())
+        self.health.add("dead-letters", lambda: not self.consumers.stopped)
         self.health.add("relay", lambda: self.relay.running)
         self.health.add("removals", lambda: self.removals.loaded)
         self._answers_after_publication = answers_after_publication

@@ -2,7 +2,8 @@
 
 FastStream runs the consumers. Its parser and decoder are replaced, because its own fail a whole batch on one header
 that is not UTF-8, and offsets are committed here, after the handler returned: at least once. What a handler raises is
-taken for an outage: the consumer waits, goes back to the start of the batch and hands it over again.
+taken for an outage: the consumer waits, goes back to the start of the batch and hands it over again; only a
+`ConsumerStoppedError` makes it stand still.
 """
 
 import asyncio
@@ -22,10 +23,8 @@ from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Gauge, Histogram
 
 from production_contracts.envelope import KafkaRecord
-from production_contracts.times import format_timestamp
-from production_contracts.topics import DEAD_LETTER_SUFFIX, LARGEST_DEAD_LETTER
+from production_contracts.topics import LARGEST_DEAD_LETTER
 from servicekit import tracing
-from servicekit.clock import now
 
 
 class Record(Protocol):
@@ -48,6 +47,7 @@ class Record(Protocol):
 
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
+Idle = Callable[[dict[int, int]], Awaitable[None]]
 
 REQUEST_TIMEOUT_MS = 10_000
 DELIVERY_TIMEOUT_S = 15.0
@@ -71,13 +71,17 @@ LAG = Gauge(
     "Records past those handed over, of the partitions that this instance reads",
     ["consumer", "topic"],
 )
-DEAD_LETTERS = Counter("consumer_dead_letters_total", "Records put aside because they can't be handled", ["topic"])
+STOPPED = Gauge("consumer_stopped", "1 while the consumer stands still because of too many dead letters", ["consumer"])
 
 log = structlog.get_logger(__name__)
 
 
 class KafkaUnavailableError(Exception):
     """Kafka is not there: nothing was sent."""
+
+
+class ConsumerStoppedError(Exception):
+    """To go on would do harm: the consumer stands still, in front of the batch in hand, until it is started again."""
 
 
 class Producer:
@@ -221,42 +225,6 @@ class Producer:
         return len(taken)
 
 
-class DeadLetters:
-    """Puts what can't be handled on the dead-letter topic of its topic, whole, with the reason and where it was."""
-
-    def __init__(self, producer: Producer) -> None:
-        """Write through ``producer``."""
-        self._producer = producer
-
-    async def put(self, record: Record, reason: str) -> None:
-        """Put a record aside, and wait until Kafka has it.
-
-        Raises:
-            KafkaUnavailableError: nothing was put aside; hand the record over again.
-            KafkaError: as above, though it may have been.
-        """
-        headers = [(name, value) for name, value in record.headers if not name.startswith("dlq_")]
-        headers += [
-            ("dlq_reason", reason[:1000].encode()),
-            ("dlq_topic", record.topic.encode()),
-            ("dlq_partition", str(record.partition).encode()),
-            ("dlq_offset", str(record.offset).encode()),
-            ("dlq_time", format_timestamp(now()).encode()),
-        ]
-        await self._producer.send_and_wait(
-            KafkaRecord(
-                topic=record.topic + DEAD_LETTER_SUFFIX,
-                key=record.key or b"",
-                value=record.value or b"",
-                headers=headers,
-            )
-        )
-        DEAD_LETTERS.labels(topic=record.topic).inc()
-        log.error(
-            "dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason[:200]
-        )
-
-
 class _Consumption:
     """One subscriber and the batch that it has in hand."""
 
@@ -270,7 +238,12 @@ class _Consumption:
         self._commits = commits
         self._wait = _FIRST_WAIT_S
         self._lag_due = 0.0
+        self.stopped: str | None = None
+        """Why it stands still, where it does."""
+        self.idle: Idle | None = None
+        """Is told, after a poll that brought nothing, up to where everything is handled: markers take offsets too."""
         self.subscriber: Any = None
+        STOPPED.labels(consumer=name).set(0)
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
@@ -299,13 +272,29 @@ class _Consumption:
             max_records: int | None = None,
         ) -> dict[TopicPartition, list[Any]]:
             del timeout_ms
+            if self.stopped is not None:
+                consumer.pause(*consumer.assignment())
             found: dict[TopicPartition, list[Any]] = await poll(
                 *partitions, timeout_ms=PATIENCE_MS, max_records=max_records
             )
             await self._tell_lag(consumer)
+            if self.stopped is not None:
+                for partition, records in found.items():  # of partitions that were assigned meanwhile
+                    self.seek(partition, records[0].offset)
+                return {}
+            if not found and self.idle is not None:
+                await self._tell_idle(consumer, self.idle)
             return found
 
         consumer.getmany = wait_for_records
+
+    async def _tell_idle(self, consumer: AIOKafkaConsumer, idle: Idle) -> None:
+        handled: dict[int, int] = {}
+        with suppress(KafkaError, IllegalStateError, TimeoutError):
+            async with asyncio.timeout(_LAG_PATIENCE_S):
+                for partition in consumer.assignment():
+                    handled[partition.partition] = await consumer.position(partition)
+        await idle(handled)
 
     async def _tell_lag(self, consumer: AIOKafkaConsumer) -> None:
         """Say how far behind we are, by what the last fetches said of the topics' ends: nobody is asked."""
@@ -333,6 +322,11 @@ class _Consumption:
         try:
             BATCH_SIZE.labels(consumer=self.name).observe(len(records))
             await self._handle_traced(records)
+        except ConsumerStoppedError as error:
+            self.stopped = str(error)
+            STOPPED.labels(consumer=self.name).set(1)
+            log.critical("consumer_stopped", consumer=self.name, reason=self.stopped)
+            self._rewind(records)
         except Exception as error:
             RETRIED_BATCHES.labels(consumer=self.name).inc()
             log.warning("batch_retried", consumer=self.name, error=repr(error), wait_s=self._wait, exc_info=error)
@@ -412,14 +406,22 @@ class Consumers:
         A batch is committed after ``handle`` returned; what it raises is an outage: after a wait the batch comes again.
         """
         consumption = _Consumption(group, topics, handle, commits=True)
-        self._subscribe(consumption, *topics, group_id=group, max_records=max_records, auto_offset_reset="earliest")
+        self._subscribe(
+            consumption,
+            *topics,
+            group_id=group,
+            max_records=max_records,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",  # a dead letter that is sent again counts once that is committed
+        )
 
     def assigned(
         self, topic: str, partitions: Sequence[int], handle: Handle, *, start: str, max_records: int = 500
     ) -> _Consumption:
         """Hand the records of named partitions to ``handle``, in no group: ``start`` is "earliest" or "latest".
 
-        The result can `seek`, and holds the ``consumer``.
+        The result can `seek`, and holds the ``consumer``. Records of transactions under way are read too: what is read
+        in this way may be repeated anyhow, and must not wait for an operator.
         """
         consumption = _Consumption(topic, [topic], handle, commits=False)
         self._subscribe(
@@ -473,6 +475,11 @@ class Consumers:
             consumption.stopping.set()
         await self.broker.stop()
 
+    @property
+    def stopped(self) -> list[str]:
+        """Name the consumers that stand still until the service is started again."""
+        return [consumption.name for consumption in self._consumptions if consumption.stopped is not None]
+
     def complaints(self) -> list[str]:
         """Say what keeps the consumers from making progress; an empty list: nothing does."""
         if not self._started:
@@ -480,7 +487,9 @@ class Consumers:
         found = []
         for consumption in self._consumptions:
             consumer, since = consumption.consumer, consumption.since
-            if consumer is None or not any(not task.done() for task in consumption.subscriber.tasks):
+            if consumption.stopped is not None:
+                found.append(f"{consumption.name} is stopped: {consumption.stopped}")
+            elif consumer is None or not any(not task.done() for task in consumption.subscriber.tasks):
                 found.append(f"{consumption.name} does not run")
             elif since is not None and time.monotonic() - since > STALLED_AFTER_S:
                 found.append(f"{consumption.name} has had the same batch in hand for over {STALLED_AFTER_S:.0f} s")

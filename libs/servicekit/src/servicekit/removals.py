@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from production_contracts import events, problems
 from production_contracts.envelope import ReceivedEvent, UnreadableError, read_event
@@ -35,6 +35,7 @@ _LONGEST_WAIT_S: Final = 5.0
 _TOLD: Final = {event.kafka.encode() for event in (events.MEMBER_ADDED, events.MEMBER_REMOVED, events.TENANT_DELETED)}
 
 HELD: Final = Gauge("removals_held", "Removals of members and deleted tenants that are kept in mind")
+UNREADABLE: Final = Counter("removals_unreadable_total", "Events of removals that this instance could not read")
 
 log = structlog.get_logger(__name__)
 
@@ -249,6 +250,7 @@ class Removals:
                 received = read_event(record.key, record.value, record.headers)
                 removed = None if received is None else self._book.take(received)
             except (UnreadableError, ValueError, KeyError, TypeError) as error:
+                UNREADABLE.inc()
                 log.error("removal_unreadable", partition=record.partition, offset=record.offset, error=repr(error))  # noqa: TRY400
                 continue
             if removed is not None:

@@ -55,6 +55,26 @@ class KafkaSettings(BaseSettings):
     )
 
 
+class DeadLetterSettings(BaseSettings):
+    """How many records may be put aside, and who may send them again."""
+
+    dead_letters_in_a_row: int = Field(
+        default=50, ge=1, description="Records in a row that a consumer puts aside; at one more it stops"
+    )
+    dead_letters_ratio: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Part of the last 1,000 records of a partition that a consumer puts aside; at more it stops",
+    )
+    deadletters_kafka_username: str | None = Field(
+        default=None, description="Kafka principal of the tool `deadletters`; unused while Kafka asks for none"
+    )
+    deadletters_kafka_password: str | None = Field(
+        default=None, repr=False, description="Its password; unused while Kafka asks for none"
+    )
+
+
 class DatabaseSettings(BaseSettings):
     """Where the service's own PostgreSQL database is."""
 

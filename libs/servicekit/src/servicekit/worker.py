@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
@@ -23,10 +22,12 @@ from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_RE
 from production_contracts.roles import Permission, may
 from servicekit import journal, tracing
 from servicekit.clock import now
-from servicekit.database import Database, is_transient
+from servicekit.database import Database
+from servicekit.dead_letters import DeadLetters
 from servicekit.deciding import Decider, Decision, ForeignWriteError, refuse
+from servicekit.halving import halve
 from servicekit.journal import KnownOutcome, LoggedOutcome, StoredEvent
-from servicekit.kafka import DeadLetters, KafkaUnavailableError, Record
+from servicekit.kafka import Record
 from servicekit.relay import Relay
 from servicekit.removals import Removals
 from servicekit.replies import Replies, Settled
@@ -41,7 +42,6 @@ DECISION_SECONDS = Histogram(
 FOREIGN_WRITERS = Counter(
     "commands_foreign_writers_total", "Batches that met a writer outside the stream's lock", ["stream"]
 )
-HALVED = Counter("commands_batches_halved_total", "Batches halved in search of a culprit", ["stream"])
 
 log = structlog.get_logger(__name__)
 
@@ -87,25 +87,15 @@ class CommandWorker:
             else:
                 await self._dead_letters.put(record, f"{command.type.name} is not for this topic")
         if taken:
-            await self._settle(taken)
+            await halve(taken, self._settle, self._put_aside, self._decider.stream)
+
+    async def _put_aside(self, taken: _Taken, error: Exception) -> None:
+        record, command = taken
+        log.error("command_failed", command_id=str(command.id), tenant_id=str(command.tenant_id), exc_info=error)
+        await self._dead_letters.put(record, f"{type(error).__name__}: {error}")
 
     async def _settle(self, taken: Sequence[_Taken]) -> None:
-        commands = [command for _, command in taken]
-        try:
-            settled = await self._judge.decide(commands)
-        except Exception as error:
-            if is_transient(error) or isinstance(error, KafkaUnavailableError | ProgrammingError):
-                raise  # a ProgrammingError is a table or a right that is missing: no command can help it
-            if len(taken) == 1:
-                log.exception("command_failed", command_id=str(commands[0].id), tenant_id=str(commands[0].tenant_id))
-                await self._dead_letters.put(taken[0][0], f"{type(error).__name__}: {error}")
-                return
-            HALVED.labels(stream=self._decider.stream).inc()
-            log.warning("batch_halved", size=len(taken), error=repr(error))
-            middle = len(taken) // 2
-            await self._settle(taken[:middle])
-            await self._settle(taken[middle:])
-            return
+        settled = await self._judge.decide([command for _, command in taken])
         self._relay.wake()
         await self._replies.send(settled)
         done_ms = now().timestamp() * 1000

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from aiokafka import AIOKafkaProducer
 from libs.servicekit.tests.broker import until
 
 from booking.adapters import roster as roster_module
@@ -18,8 +19,9 @@ from production_contracts import events
 from production_contracts.envelope import KafkaRecord, event_record
 from production_contracts.topics import PARTITIONS_LOCAL, TENANCY_EVENTS
 from servicekit.database import Database
+from servicekit.dead_letters import DeadLetters
 from servicekit.ends import TopicEnds
-from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.kafka import RETRIED_BATCHES, Consumers, Producer
 from servicekit.topics import create_topics
 
 WHEN = "2027-05-08T20:00:00.000Z"
@@ -32,7 +34,9 @@ class Following:
         self.database = database
         self.consumers = Consumers(bootstrap, "test-roster", PARTITIONS_LOCAL)
         self.ends = TopicEnds(bootstrap, "test-roster-ends")
-        self.roster = Roster(database, self.consumers, self.ends, DeadLetters(producer), partitions=PARTITIONS_LOCAL)
+        self.roster = Roster(
+            database, self.consumers, self.ends, DeadLetters(producer, "booking"), partitions=PARTITIONS_LOCAL
+        )
 
     async def start(self) -> None:
         await self.consumers.start()
@@ -235,7 +239,7 @@ async def test_what_is_no_event_or_no_artist_is_put_aside_and_what_follows_is_ta
             if record.key == str(tenant).encode():
                 put_aside.append(reason)
 
-    following.roster._dead_letters = Letters(producer)
+    following.roster._dead_letters = Letters(producer, "booking")
     await tenancy.publish(tenant, broken, status=None)
     await tenancy.publish(tenant, broken, status="retired", name="Somebody's name")
     await tenancy.publish(tenant, uuid4(), kind=events.TENANT_CREATED, status=None)
@@ -247,3 +251,65 @@ async def test_what_is_no_event_or_no_artist_is_put_aside_and_what_follows_is_ta
     assert await following.states(tenant, broken, last) == [None, "active"]
     assert len(put_aside) == 3
     assert put_aside[:2] == ["the data is no artist: status"] * 2
+
+
+class Collected(DeadLetters):
+    """Keeps what is put aside."""
+
+    def __init__(self, producer: Producer) -> None:
+        super().__init__(producer, "booking")
+        self.put_aside: list[tuple[bytes | None, str]] = []
+
+    async def put(self, record: Any, reason: str) -> None:  # noqa: ANN401 - whatever comes
+        self.put_aside.append((record.key, reason))
+
+
+async def test_a_database_that_does_not_answer_puts_nothing_aside_and_the_batch_comes_again(
+    engines: Addresses, fresh: FreshDatabase, tenancy: Tenancy, producer: Producer
+) -> None:
+    tenant, artist = uuid4(), uuid4()
+    impatient = Database(fresh.url, command_timeout=0.2)
+    second, letters = Following(engines.kafka_bootstrap, impatient, producer), Collected(producer)
+    second.roster._dead_letters = letters
+    await second.start()
+    retried = RETRIED_BATCHES.labels(consumer=TENANCY_EVENTS.name)._value
+    before = retried.get()
+    async with await psycopg.AsyncConnection.connect(fresh.superuser_dsn) as blocker:
+        await blocker.execute("lock table artists in exclusive mode")
+        await tenancy.publish(tenant, artist)
+        await until(lambda: retried.get() > before + 1, "it is tried again, and again")
+        await blocker.rollback()
+    assert await second.roster.await_artists([(tenant, artist)]) == frozenset()
+    assert await second.states(tenant, artist) == ["active"]
+    assert letters.put_aside == []
+    await second.stop()
+    await impatient.stop()
+
+
+async def test_a_row_that_the_database_refuses_stands_alone_in_the_dead_letters(
+    engines: Addresses, fresh_database: Callable[..., FreshDatabase], tenancy: Tenancy, producer: Producer
+) -> None:
+    tenant, artists = uuid4(), [uuid4() for _ in range(5)]
+    for number, artist in enumerate(artists):
+        await tenancy.publish(tenant, artist, version=2**40 if number == 2 else 1)
+    with fresh_database("booking") as own:
+        database = Database(own.url)
+        late, letters = Following(engines.kafka_bootstrap, database, producer), Collected(producer)
+        late.roster._dead_letters = letters
+        await late.start()
+        assert await late.roster.await_artists([(tenant, artists[4])]) == frozenset()
+        assert await late.states(tenant, *artists) == ["active", "active", None, "active", "active"]
+        assert [key for key, _ in letters.put_aside if key == str(tenant).encode()] == [str(tenant).encode()]
+        await late.stop()
+        await database.stop()
+
+
+async def test_what_a_transaction_leaves_behind_does_not_keep_anybody_waiting(
+    engines: Addresses, following: Following, producer: Producer
+) -> None:
+    tenant = uuid4()
+    sender = AIOKafkaProducer(bootstrap_servers=engines.kafka_bootstrap, transactional_id=f"test-{tenant}", acks="all")
+    async with sender, sender.transaction():
+        await sender.send_and_wait(TENANCY_EVENTS.name, b"{}", key=str(tenant).encode(), headers=[("ce_type", b"x")])
+    unknown = (tenant, uuid4())
+    assert await following.roster.await_artists([unknown]) == frozenset(), "it has passed the end, markers and all"

@@ -36,8 +36,9 @@ from gateway.entrypoints.webhooks import Webhooks
 from gateway.settings import Settings
 from servicekit import metrics, problems, tracing
 from servicekit.clerk import Facts
+from servicekit.dead_letters import DeadLetters
 from servicekit.health import Health
-from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.kafka import Consumers, Producer
 from servicekit.removals import Removals
 from servicekit.tokens import TokenVerifier
 from servicekit.vault import AesVault
@@ -104,7 +105,7 @@ def build(settings: Settings) -> FastAPI:
     consumers = Consumers(settings.kafka_bootstrap, name, settings.kafka_partitions)
     replies = KafkaReplies(
         consumers,
-        DeadLetters(producer),
+        DeadLetters(producer, "gateway"),
         partition_of(settings.instance, settings.kafka_partitions),
         capacity=settings.waiting_commands,
     )

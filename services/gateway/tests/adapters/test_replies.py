@@ -11,7 +11,8 @@ from gateway.application.ports import CrowdedError
 from production_contracts.envelope import reply_record
 from production_contracts.outcomes import Outcome, Reply
 from servicekit.clock import now
-from servicekit.kafka import Consumers, DeadLetters, Record
+from servicekit.dead_letters import DeadLetters
+from servicekit.kafka import Consumers, Record
 
 TENANT, COMMAND = uuid4(), uuid4()
 

@@ -22,8 +22,9 @@ from notifications.entrypoints import sockets
 from notifications.entrypoints.records import GROUP, TOPICS, EventRecords
 from notifications.settings import Settings
 from servicekit import metrics, problems
+from servicekit.dead_letters import DeadLetters, Limit
 from servicekit.health import Health
-from servicekit.kafka import Consumers, DeadLetters, Producer
+from servicekit.kafka import Consumers, Producer
 from servicekit.removals import Removals
 from servicekit.tokens import TokenVerifier
 
@@ -69,7 +70,7 @@ class Notifications:
         client_id = f"notifications-{settings.instance}"
         self._producer = Producer(settings.kafka_bootstrap, client_id)
         self._consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
-        records = EventRecords(self._recent, DeadLetters(self._producer))
+        records = EventRecords(self._recent, DeadLetters(self._producer, GROUP, Limit.of(settings)))
         self._consumers.batches(TOPICS, GROUP, records.handle)
         self.broker = self._consumers.broker  # for who documents it
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,6 +80,7 @@ class Notifications:
         health = Health()
         health.add("kafka-producer", self._producer.reaches_kafka)
         health.add("kafka-consumers", lambda: not self._consumers.complaints())
+        health.add("dead-letters", lambda: not self._consumers.stopped)
         health.add("removals", lambda: self._removals.loaded)
         health.add("redis", self._recent.ping)
         health.add("redis-channel", lambda: self._channel.connected)

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from servicekit.settings import (
     AuthSettings,
+    DeadLetterSettings,
     KafkaSettings,
     Port,
     RedisSettings,
@@ -12,7 +13,7 @@ from servicekit.settings import (
 )
 
 
-class Settings(ServiceSettings, KafkaSettings, RedisSettings, AuthSettings):
+class Settings(ServiceSettings, KafkaSettings, DeadLetterSettings, RedisSettings, AuthSettings):
     """Settings of notifications; variables begin with ``NOTIFICATIONS_``."""
 
     model_config = settings_config("NOTIFICATIONS_")

@@ -16,6 +16,16 @@ from pydantic.json_schema import models_json_schema
 from local_stack.contract.applications import Reception
 from local_stack.port import HOST, Ports
 from production_contracts import commands, events, topics
+from production_contracts.dead_letters import (
+    AUDIT_TYPE,
+    OFFSET,
+    PARTITION,
+    REASON,
+    SERVICE,
+    TIME,
+    TOPIC,
+    DeadLetterDecision,
+)
 from production_contracts.envelope import CONTENT_TYPE, REPLY_TYPE, body_model
 from production_contracts.outcomes import Reply
 from production_contracts.schemas import event_model
@@ -34,6 +44,7 @@ repeated: drop positions already seen. Types that you do not know are to be pass
 _TEXT: Final = {"type": "string"}
 _ID: Final = {"type": "string", "format": "uuid"}
 _TIME: Final = {"type": "string", "format": "date-time"}
+_ORIGIN: Final = {**_TEXT, "description": "Where the record stood: topic/partition/offset"}
 
 
 def asyncapi(version: str, receptions: Iterable[Reception]) -> Json:
@@ -75,6 +86,7 @@ def _messages() -> dict[str, dict[str, Json]]:
     found[topics.GATEWAY_REPLIES.name][REPLY_TYPE] = reply
     for topic in topics.DEAD_LETTER_TOPICS:
         found[topic.name][DEAD_LETTER] = _dead_letter()
+    found[topics.DEAD_LETTER_AUDIT.name][AUDIT_TYPE] = _decision()
     return found
 
 
@@ -143,14 +155,24 @@ def _reply_headers() -> Json:
 
 
 def _dead_letter() -> Json:
-    own = ("dlq_reason", "dlq_topic", "dlq_partition", "dlq_offset", "dlq_time")
+    own = (REASON, TOPIC, PARTITION, OFFSET, TIME)
     return {
         "name": DEAD_LETTER,
         "title": "Dead letter",
         "summary": "A record that could not be handled, whole, with the reason and where it was.",
-        "headers": {"type": "object", "properties": dict.fromkeys(own, _TEXT), "required": list(own)},
+        "headers": {"type": "object", "properties": dict.fromkeys((*own, SERVICE), _TEXT), "required": list(own)},
         "payload": {"description": "Whatever it was"},
     }
+
+
+def _decision() -> Json:
+    headers = _headers(AUDIT_TYPE, _TEXT, ce_id=_ORIGIN, ce_subject=_ORIGIN)
+    del headers["properties"]["ce_tenantid"]
+    headers["required"].remove("ce_tenantid")
+    about = DeadLetterDecision.__doc__ or ""
+    message = _message(AUDIT_TYPE, DeadLetterDecision.__name__, about, headers)
+    message["bindings"]["kafka"]["key"] = {**_TEXT, "description": "The key of the dead letter"}
+    return message
 
 
 def _channel(topic: topics.Topic, messages: Sequence[str]) -> Json:
@@ -203,6 +225,7 @@ def _schemas() -> Json:
         *(body_model(kind) for kind in commands.COMMAND_TYPES),
         *(event_model(kind) for kind in events.EVENT_TYPES),
         Reply,
+        DeadLetterDecision,
     ]
     _, document = models_json_schema([(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}")
     schemas: Json = document["$defs"]

@@ -21,7 +21,8 @@ from production_contracts.envelope import tenant_key
 from production_contracts.outcomes import Reply
 from production_contracts.topics import GATEWAY_REPLIES
 from servicekit import tracing
-from servicekit.kafka import Consumers, DeadLetters, Record
+from servicekit.dead_letters import DeadLetters
+from servicekit.kafka import Consumers, Record
 
 ATTACH_POLL_SECONDS = 0.05
 

@@ -49,6 +49,9 @@ class EventRecords:
             except UnreadableError as error:
                 unreadable.append((record, str(error)))
                 continue
+            except Exception as error:  # noqa: BLE001 - reading asks nobody: whatever is raised, the record is the reason
+                unreadable.append((record, f"{type(error).__name__}: {error}"))
+                continue
             if one is not None:
                 received.append(one)
         if received:
