@@ -133,16 +133,18 @@ async def test_too_many_requests_are_told_when_to_come_back(accepted: IssuerSett
     async with fake_gateway(accepted, rate_limit_user="2/second", rate_limit_tenant="3/second") as gateway:
         answers = []
         async with aiohttp.ClientSession(gateway.url) as session:
-            for user in ("ana", "ana", "ana", "ben"):
+            for user in ("ana", "ana", "ana", "ben", "cat"):
                 headers = {"Authorization": f"Bearer {issuer.token(user=user)}"}
                 async with session.get("/v1/tenant", headers=headers) as response:
                     answers.append((problem_of(response, await response.read()), response.headers))
-        slugs = [problem["type"] for problem, _ in answers]
-        assert slugs == ["/problems/unavailable"] * 2 + ["/problems/rate-limited"] * 2
-        for _, shown in answers:
-            assert shown["RateLimit-Policy"] == '"user";q=2;w=1, "tenant";q=3;w=1'
-        last = answers[-1][1]
-        assert (last["Retry-After"], last["RateLimit"]) == ("1", '"user";r=1;t=1, "tenant";r=0;t=1')
+        slugs = [problem["type"].removeprefix("/problems/") for problem, _ in answers]
+        assert slugs == ["unavailable", "unavailable", "rate-limited", "unavailable", "rate-limited"]
+        policy = '"user";q=2;w=1, "tenant";q=3;w=1'
+        assert [shown["RateLimit-Policy"] for _, shown in answers] == [policy, policy, '"user";q=2;w=1', policy, policy]
+        assert [(answers[at][1]["Retry-After"], answers[at][1]["RateLimit"]) for at in (2, 4)] == [
+            ("1", '"user";r=0;t=1'),
+            ("1", '"user";r=1;t=1, "tenant";r=0;t=1'),
+        ]
 
 
 async def test_a_redis_outage_stops_no_request(accepted: IssuerSettings, issuer: Issuer) -> None:
