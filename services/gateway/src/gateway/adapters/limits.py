@@ -109,7 +109,9 @@ class RedisCounts:
             timeout=timeout_seconds,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 1),  # for a pooled connection that turned out dead; the default goes on for seconds
+            retry=Retry(
+                NoBackoff(), 1
+            ),  # for a pooled connection that turned out dead; the default goes on for seconds
         )
         options: Any = {"connection_pool": self._pool}  # documented, but missing from the declared types
         self._storage = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="gateway:rate", **options)
