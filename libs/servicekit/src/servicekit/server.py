@@ -36,6 +36,8 @@ HEAD_SECONDS = 15.0
 """How long a head may take to come, counted from the connection's begin or the head's first byte."""
 STALL_SECONDS = 30.0
 """How long a peer may take nothing of what was written to it; then the kernel ends the connection (tcp(7))."""
+SEND_BUFFER: Final = 128 * 1024
+"""Bytes written to a WebSocket that the kernel holds (it reckons with twice as many, for what it adds)."""
 PIPELINED: Final = 32
 """Requests that may be sent ahead of their answers."""
 ALWAYS_ANSWERED: Final = ("/healthz", "/readyz", "/metrics")
@@ -124,7 +126,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that an app can cut, and that keeps no pongs for a client that does not read."""
+    """A WebSocket that an app can cut, and that keeps little, and no pongs, for a client that does not read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection over; the kernel keeps `SEND_BUFFER` for it, and not the megabytes it would grow to."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def handle_connect(self, event: Request) -> None:
         """Begin, and let the app cut the connection."""
