@@ -21,6 +21,8 @@ CONNECT_SECONDS = 30.0
 """How long an Engine.IO session may go on without a Socket.IO connection that was let in."""
 CLOSE_SECONDS = 5.0
 """How long a connection may take to end after its socket was closed; then it is cut."""
+MOST_AT_ONCE: Final = 16
+"""Packets that are taken from a queue together: what one answer to a poll holds, as python-engineio reads no more."""
 DOORSTEP: Final = 1_000
 """Sessions beyond the sockets that an instance takes: those that are just being let in, or refused."""
 
@@ -46,11 +48,31 @@ class Queue(asyncio.Queue[Any]):
         """Hold at most ``most`` packets, and the sign that it ends."""
         super().__init__()
         self._most = most
+        self._left = MOST_AT_ONCE
 
     async def put(self, item: Any) -> None:  # noqa: ANN401 - engineio.Packet, which has no types, or None
         """Put in a packet if there is room, and the sign that it ends (None) in any case."""
         if item is None or self.qsize() < self._most:
             self.put_nowait(item)
+
+    async def get(self) -> Any:  # noqa: ANN401 - as above
+        """Wait for the first packet of those that are taken together."""
+        self._left = MOST_AT_ONCE
+        return await super().get()
+
+    def get_nowait(self) -> Any:  # noqa: ANN401 - as above
+        """Take another; asyncio.QueueEmpty where there is none, or enough were taken together."""
+        if self._left == 0:
+            raise asyncio.QueueEmpty
+        item = super().get_nowait()
+        self._left -= 1
+        return item
+
+    def drop(self) -> None:
+        """Drop what waits."""
+        while not self.empty():
+            super().get_nowait()
+            self.task_done()
 
 
 class Connection(WebSocket):  # type: ignore[misc] # it has no types

@@ -128,7 +128,5 @@ async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, w
 
     What waits is dropped; the writer of a WebSocket closes it, a request that polls is answered.
     """
-    while not socket.queue.empty():
-        socket.queue.get_nowait()
-        socket.queue.task_done()
+    socket.queue.drop()
     await socket.close(wait=False, abort=True)  # tells the server's handler of disconnects, which releases
