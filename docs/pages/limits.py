@@ -17,6 +17,7 @@ import gateway.entrypoints.bodies
 import gateway.entrypoints.front
 import gateway.entrypoints.queries
 import gateway.entrypoints.webhooks
+import notifications.adapters.connections
 import notifications.domain.positions
 import servicekit.dead_letters
 import servicekit.jobs
@@ -110,11 +111,19 @@ def _requests() -> Iterator[Limit]:
     yield _limit("the same, of booking, tenancy and notifications", size(servicekit.server.LARGEST_HEAD), "refused")
     header = size(gateway.entrypoints.webhooks.LONGEST_HEADER)
     yield _limit("a header of a webhook's signature", header, _UNAUTHENTICATED)
-    yield _limit("time to send a webhook's body", duration(gateway.entrypoints.webhooks.BODY_SECONDS), _UNAVAILABLE)
+    yield _limit("time to send a body", duration(gateway.entrypoints.bodies.BODY_SECONDS), _UNAVAILABLE)
+    hooks = number(gateway.entrypoints.webhooks.MOST_IN_HAND)
+    yield _limit("webhooks in hand at one gateway", hooks, f"{_UNAVAILABLE}: Svix sends them again")
+    yield _limit("requests in hand at one gateway", _gateway("requests_in_hand"), f"{_UNAVAILABLE}, unread")
     yield _limit("`Idempotency-Key`", "1 to 255 visible ASCII characters", _INVALID)
     tags = number(gateway.domain.preconditions.LONGEST_LIST)
     yield _limit("entity tags in one `If-Match`", tags, _INVALID)
     yield _limit("idle time of a kept connection", duration(servicekit.server.KEEP_ALIVE_SECONDS), "closed")
+    yield _limit("time to send a head", duration(servicekit.server.HEAD_SECONDS), "closed")
+    stall = duration(servicekit.server.STALL_SECONDS)
+    yield _limit("time without reading anything of what is written to a connection", stall, "closed")
+    yield _limit("requests sent ahead of their answers", number(servicekit.server.PIPELINED), "400, closed")
+    yield _limit("connections of one instance", _gateway("http_connections"), f"{_UNAVAILABLE}, closed; not health")
     yield _limit("connections that wait to be taken", number(servicekit.server.BACKLOG), "refused by the system")
 
 
@@ -166,6 +175,8 @@ def _waits() -> Iterator[Limit]:
     yield _limit("a read that the gateway passes on", _gateway("owner_timeout_seconds", "s"), _UNAVAILABLE)
     published = duration(servicekit.replies.PUBLICATION_DEADLINE_S)
     yield _limit("wait of tenancy's outcomes for Kafka's acknowledgement", published, "the caller asks by command id")
+    awaited = number(servicekit.replies.MOST_AWAITED)
+    yield _limit("outcomes of tenancy that wait for it", awaited, "the caller asks by command id")
     roster = duration(booking.adapters.roster.PATIENCE_S)
     yield _limit("wait of a booking for an artist that booking does not know yet", roster, _UNAVAILABLE)
 
@@ -195,6 +206,14 @@ def _sockets() -> Iterator[Limit]:
     yield _limit("sockets of one instance", _notifications("max_sockets"), "`connect_error` `unavailable`")
     yield _limit("message of a client, in bytes", _notifications("max_message_bytes"), "closed")
     yield _limit("packets that wait for a socket", _notifications("max_pending"), "closed; it can resume")
+    connect = duration(notifications.adapters.connections.CONNECT_SECONDS)
+    yield _limit("time to send a Socket.IO `CONNECT` that is let in", connect, "closed")
+    cut = duration(notifications.adapters.connections.CLOSE_SECONDS)
+    yield _limit("time that a closed socket's connection may take to end", cut, "cut")
+    together = number(notifications.adapters.connections.MOST_AT_ONCE)
+    yield _limit("packets in one answer to a poll", together, "the next poll")
+    doorstep = number(notifications.adapters.connections.DOORSTEP)
+    yield _limit("Engine.IO sessions beyond the sockets of one instance", doorstep, "503")
     drain = _notifications("drain_seconds", "s")
     yield _limit("time to read a page of events while catching up", drain, "closed; it can resume")
     yield _limit("events behind the head from which a client may resume", _notifications("resume_limit"), resync)

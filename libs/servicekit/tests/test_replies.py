@@ -97,3 +97,21 @@ async def test_where_asked_for_nobody_learns_an_outcome_before_its_events_are_pu
     publication.done.set()
     await sending.stop()
     await until(lambda: {first.command.id, second.command.id} <= told(gateway).keys(), "both arrive")
+
+
+async def test_so_many_wait_for_their_publication_and_the_room_is_given_back(
+    broker: Broker, gateway: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servicekit.replies.MOST_AWAITED", 2)
+    publication = Publication()
+    sending = replies(broker, publication, after_publication=True)
+    first, one_too_many, later = [settled(), settled()], settled(), settled()
+    await sending.send(first)
+    await sending.send([one_too_many])
+    publication.done.set()
+    await sending.stop()
+    await sending.send([later])
+    await sending.stop()
+    await until(lambda: later.command.id in told(gateway), "the last reply arrives")
+    assert {one.command.id for one in first} <= told(gateway).keys()
+    assert one_too_many.command.id not in told(gateway)

@@ -1,15 +1,25 @@
-"""The server: a head has a bound, and requests in hand are finished."""
+"""The server: what a client can make it hold has a bound, and requests in hand are finished."""
 
 import asyncio
+import base64
+import itertools
+import os
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
-from servicekit.server import LARGEST_HEAD
+from servicekit import server
+from servicekit.server import ABORT, LARGEST_HEAD, PIPELINED
 from servicekit.testing import running
+
+MEGABYTE = b"x" * (1 << 20)
 
 
 async def _size(request: Request) -> Response:
@@ -28,6 +38,128 @@ async def _read_until_closed(reader: asyncio.StreamReader) -> bytes:
     except ConnectionError:
         pass
     return received
+
+
+async def _open(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n"])
+async def test_a_head_that_does_not_come_ends_its_connection(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    async with running(APP) as url:
+        reader, writer = await _open(url)
+        writer.write(begun)
+        answered = await _read_until_closed(reader)
+        assert answered.startswith(b"HTTP/1.1 200 ") == begun.endswith(b"\r\n")
+        writer.close()
+
+
+async def test_who_does_not_read_an_answer_is_cut_off_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STALL_SECONDS", 1.0)
+    ended = asyncio.Event()
+    sent = itertools.count()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while next(sent) < 1_000:
+                yield MEGABYTE
+        finally:
+            ended.set()
+
+    async def stream(_request: Request) -> Response:
+        return StreamingResponse(endless())
+
+    app = Starlette(routes=[*APP.routes, Route("/endless", stream)])
+    async with running(app) as url, aiohttp.ClientSession(url) as session:
+        reader, writer = await _open(url)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readline()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(60):
+            while not ended.is_set():
+                async with session.get("/") as response:
+                    assert response.status == 200
+                await asyncio.wait([asyncio.ensure_future(ended.wait())], timeout=0.05)
+        writer.close()
+
+
+async def test_so_many_requests_may_be_sent_ahead_of_their_answers() -> None:
+    taken = itertools.count(1)
+    go_on = asyncio.Event()
+
+    async def wait(_request: Request) -> Response:
+        next(taken)
+        await go_on.wait()
+        return PlainTextResponse("done")
+
+    async with running(Starlette(routes=[Route("/", wait)])) as url:
+        reader, writer = await _open(url)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 5 * PIPELINED)
+        answered = await _read_until_closed(reader)
+        assert answered.startswith(b"HTTP/1.1 400 ")
+        go_on.set()
+        writer.close()
+    assert next(taken) <= PIPELINED
+
+
+async def test_one_connection_too_many_is_told_so_and_health_is_answered_all_the_same() -> None:
+    app = Starlette(routes=[*APP.routes, Route("/healthz", _size)])
+    async with running(app, websockets=True, http_connections=2) as url:
+        held = [await _open(url) for _ in range(2)]
+        for _, writer in held:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for reader, _ in held:
+            await reader.readuntil(b"\r\n\r\n0")
+        async with aiohttp.ClientSession(url) as session:
+            for path, status in (("/", 503), ("/healthz", 200), ("/", 503)):
+                async with session.get(path) as response:
+                    assert (response.status, response.headers["Connection"]) == (status, "close")
+                    assert response.headers.get("Retry-After") == ("1" if status == 503 else None)
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect("/")
+            assert refused.value.status == 503
+            for _, writer in held:
+                writer.close()
+            status = 503
+            async with asyncio.timeout(30):
+                while status != 200:
+                    status = await _status(session, "/")
+
+
+async def test_who_pings_a_websocket_and_does_not_read_is_owed_no_pongs() -> None:
+    transports: list[Any] = []
+
+    async def listen(websocket: WebSocket) -> None:
+        transports.append(websocket.scope["extensions"][ABORT]["abort"].__self__)
+        await websocket.accept()
+        with pytest.raises(RuntimeError):
+            await websocket.receive_text()
+
+    async with running(Starlette(routes=[WebSocketRoute("/", listen)]), websockets=True) as url:
+        reader, writer = await _open(url)
+        key = base64.b64encode(os.urandom(16))
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        pings = (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 8_000
+        largest = 0
+        for _ in range(30):
+            writer.write(pings)
+            await writer.drain()
+            largest = max(largest, transports[0].get_write_buffer_size())
+        assert 0 < largest < 1 << 20
+        transports[0].abort()
+        writer.close()
+
+
+async def _status(session: aiohttp.ClientSession, path: str) -> int:
+    async with session.get(path) as response:
+        return response.status
 
 
 async def test_a_head_without_end_is_cut_off() -> None:

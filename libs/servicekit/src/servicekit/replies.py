@@ -21,6 +21,8 @@ from servicekit.kafka import KafkaUnavailableError, Producer
 from servicekit.relay import Relay
 
 PUBLICATION_DEADLINE_S = 60.0
+MOST_AWAITED = 4096
+"""Replies that wait for their events to be published; who would be one more asks for the command."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,7 @@ class Replies:
         self._stream = stream
         self._after_publication = after_publication
         self._waiting: set[asyncio.Task[None]] = set()
+        self._awaited = 0
 
     async def send(self, settled: Sequence[Settled]) -> None:
         """Send the replies that somebody waits for; with ``after_publication`` in the background."""
@@ -52,6 +55,10 @@ class Replies:
         if not awaited:
             return
         if self._after_publication:
+            if self._awaited + len(awaited) > MOST_AWAITED:
+                log.warning("replies_given_up", count=len(awaited), error="too many wait for their publication")
+                return
+            self._awaited += len(awaited)
             task = asyncio.create_task(self._send_after_publication(awaited))
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
@@ -75,6 +82,8 @@ class Replies:
             log.warning("replies_given_up", count=len(awaited), error=repr(error))
         else:
             await self._send(awaited)
+        finally:
+            self._awaited -= len(awaited)
 
     async def _send(self, awaited: Sequence[Settled]) -> None:
         try:

@@ -1,15 +1,24 @@
-"""The HTTP server of a service: uvicorn on uvloop and httptools, with a bounded head and a graceful end."""
+"""The HTTP server of a service: uvicorn on uvloop and httptools, with a graceful end and a bound on what clients hold.
+
+What one connection can make us keep is bounded, and so is for how long: a head in bytes and in time, requests sent
+ahead of their answers, answers that are not read (the kernel ends such a connection), pongs. So is how many there are.
+"""
 
 import asyncio
 import contextlib
 import gc
 import socket
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from prometheus_client import Counter
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from production_contracts import problems
 from servicekit.problems import problem_response
@@ -23,10 +32,27 @@ LARGEST_WEBSOCKET_MESSAGE: Final = 1024 * 1024
 
 KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 4096
+HEAD_SECONDS = 15.0
+"""How long a head may take to come, counted from the connection's begin or the head's first byte."""
+STALL_SECONDS = 30.0
+"""How long a peer may take nothing of what was written to it; then the kernel ends the connection (tcp(7))."""
+SEND_BUFFER: Final = 128 * 1024
+"""Bytes written to a WebSocket that the kernel holds (it reckons with twice as many, for what it adds)."""
+PIPELINED: Final = 32
+"""Requests that may be sent ahead of their answers."""
+ALWAYS_ANSWERED: Final = ("/healthz", "/readyz", "/metrics")
+ABORT: Final = "production.abort"
+"""The extension of a WebSocket's ASGI scope that holds ``abort``, which cuts the connection, whatever waits in it."""
+
+CROWDED = Counter("http_connections_crowded", "Connections that came when there were as many as may be")
+
+
+class _Config(uvicorn.Config):
+    most_connections: int
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose head has a bound: httptools itself gathers header bytes for as long as they come."""
+    """HTTP/1.1 with bounds: httptools gathers header bytes for as long as they come, uvicorn waits as long for them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on to uvicorn as it is
         """Begin a connection."""
@@ -34,16 +60,40 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._began_now = False
         self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._is_crowded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection; one too many is answered once, and closed."""
+        super().connection_made(transport)
+        end_when_stalled(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+        assert isinstance(self.config, _Config)  # noqa: S101 - `make_server` makes no other
+        if len(self.connections) > self.config.most_connections:
+            CROWDED.inc()
+            self._is_crowded = True
+            self.app = _OnlyHealth(self.app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._end_head()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Count from here: a request begins in the chunk in hand."""
+        if len(self.pipeline) >= PIPELINED:
+            message = "too many requests were sent ahead of their answers"
+            raise ValueError(message)  # httptools ends the connection with 400
         self._in_head = self._began_now = True
         self._head_bytes = 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Stop counting: what follows is the body."""
         self._in_head = False
+        self._end_head()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -53,13 +103,85 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_head and not self._began_now:
             self._head_bytes += len(data)
             if self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
-                self._refuse_head()
+                self._refuse("431", problem_response(problems.HEADERS_TOO_LARGE, "The head is too large."))
 
-    def _refuse_head(self) -> None:
-        answer = problem_response(problems.HEADERS_TOO_LARGE, "Request line and headers are too large.")
-        head = "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in answer.raw_headers)
-        self.transport.write(f"HTTP/1.1 431 \r\n{head}connection: close\r\n\r\n".encode() + bytes(answer.body))
+    def handle_websocket_upgrade(self) -> None:
+        """Go on as a WebSocket."""
+        self._end_head()
+        if self._is_crowded:
+            self._refuse("503", _crowded())
+        else:
+            super().handle_websocket_upgrade()
+
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: str, answer: Response) -> None:
+        lines = {name.decode(): value.decode() for name, value in answer.raw_headers} | {"connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self.transport.write(f"HTTP/1.1 {status} \r\n{head}\r\n".encode() + bytes(answer.body))
         self.transport.close()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that an app can cut, and that keeps little, and no pongs, for a client that does not read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection over; the kernel keeps `SEND_BUFFER` for it, and not the megabytes it would grow to."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin, and let the app cut the connection."""
+        super().handle_connect(event)
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.scope["extensions"][ABORT] = {"abort": self.transport.abort}
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless what was written before waits to be read."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # made already, and dropped: whoever does not read hears no pong either
+
+
+class _OnlyHealth:
+    """An app that answers what watches over it, and refuses everybody else."""
+
+    def __init__(self, app: Any) -> None:  # noqa: ANN401 - uvicorn's own kind of app
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in ALWAYS_ANSWERED:
+            await _crowded()(scope, receive, send)
+            return
+
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, send_and_close)
+
+
+def _crowded() -> Response:
+    detail = "This instance has as many connections as it bears; nothing was done."
+    return problem_response(problems.UNAVAILABLE, detail, headers={"Retry-After": "1", "Connection": "close"})
+
+
+def end_when_stalled(transport: asyncio.Transport) -> None:
+    """Let the kernel end a connection of whose data the peer has taken nothing for `STALL_SECONDS`.
+
+    Closing one does not: what was written waits for its reader first, and one that stands still answers the kernel's
+    probes for ever.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_SECONDS * 1000))
 
 
 Farewell = Callable[[], Awaitable[None]]
@@ -86,26 +208,26 @@ def make_server(
     app: ASGIApp, settings: ServiceSettings, *, websockets: bool = False, farewell: Farewell | None = None
 ) -> uvicorn.Server:
     """Make the server of an app; awaiting its ``serve()`` runs it inside a running loop."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.http_host,
-            port=settings.http_port,
-            loop="uvloop",
-            http=BoundedProtocol,
-            ws="websockets-sansio" if websockets else "none",
-            ws_max_size=LARGEST_WEBSOCKET_MESSAGE,
-            ws_per_message_deflate=False,  # it would compress each message again for each of its recipients
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=settings.http_shutdown_seconds,
-        )
+    config = _Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        loop="uvloop",
+        http=BoundedProtocol,
+        ws=BoundedWebSocket if websockets else "none",
+        ws_max_size=LARGEST_WEBSOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # it would compress each message again for each of its recipients
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.http_shutdown_seconds,
     )
+    config.most_connections = settings.http_connections
+    server = _Server(config)
     server.farewell = farewell
     return server
 

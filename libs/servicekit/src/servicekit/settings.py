@@ -41,6 +41,9 @@ class ServiceSettings(BaseSettings):
     )
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; loopback unless told otherwise")
     http_port: Port = Field(description="Port to listen on; 0 takes a free one")
+    http_connections: int = Field(
+        default=16_384, ge=1, description="Connections at once at most; beyond it only health and metrics are answered"
+    )
     http_shutdown_seconds: int = Field(
         default=20, ge=1, le=600, description="How long requests in hand may take to finish at a shutdown"
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pydantic_settings import SettingsConfigDict
 from starlette.types import ASGIApp
@@ -18,9 +19,18 @@ class _Settings(ServiceSettings):
 
 
 @asynccontextmanager
-async def running(app: ASGIApp, *, websockets: bool = False, farewell: Farewell | None = None) -> AsyncIterator[str]:
-    """Serve an app with `server.make_server` while inside, its lifespan included; gives its base URL."""
-    server = make_server(app, _Settings(), websockets=websockets, farewell=farewell)
+async def running(
+    app: ASGIApp,
+    *,
+    websockets: bool = False,
+    farewell: Farewell | None = None,
+    **changes: Any,  # noqa: ANN401 - whatever a field takes
+) -> AsyncIterator[str]:
+    """Serve an app with `server.make_server` while inside, its lifespan included; gives its base URL.
+
+    ``changes`` are settings: ``http_connections=2``.
+    """
+    server = make_server(app, _Settings(**changes), websockets=websockets, farewell=farewell)
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take over the test run's signals
     try:
         while not server.started:

@@ -166,7 +166,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
                 expose_headers=EXPOSED,
             ),
             Middleware(metrics.RequestMetrics),
-            Middleware(Front),
+            Middleware(Front, places=settings.requests_in_hand),
         ],
     )
     problems.install(app)

@@ -46,7 +46,9 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, AuthSettings):
     booking_url: str = Field(description="Where the booking service answers reads")
     tenancy_url: str = Field(description="Where the tenancy service answers reads")
     owner_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="Deadline of a read passed on")
-    owner_connections: int = Field(default=128, ge=1, description="Connections kept to each owning service at most")
+    owner_connections: int = Field(
+        default=128, ge=1, description="Connections kept to each owning service at most; four times as many reads wait"
+    )
     command_id_key: Key = Field(
         repr=False, description="32 bytes in base64: proves that a command id is ours, and keys request fingerprints"
     )
@@ -57,7 +59,14 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, AuthSettings):
     )
     wait_seconds: float = Field(default=10.0, gt=0, le=30, description="How long a write waits for its outcome")
     wait_seconds_longest: float = Field(default=30.0, gt=0, le=45, description="Most that `Prefer: wait=N` may ask for")
-    waiting_commands: int = Field(default=4096, ge=1, description="Writes that wait at once at most; beyond it: 503")
+    requests_in_hand: int = Field(
+        default=2048, ge=1, description="Requests under `/v1` in hand at once at most; beyond it: 503 unread"
+    )
+    waiting_commands: int = Field(
+        default=1024,
+        ge=1,
+        description="Of those, writes that wait for an outcome; beyond it: 503, so that reads go on while none comes",
+    )
     rate_limit_user: Rate = Field(default="2000/second", description="Requests of one user, such as `2000/second`")
     rate_limit_tenant: Rate = Field(default="5000/second", description="Requests of one tenant")
     rate_limit_timeout_seconds: float = Field(

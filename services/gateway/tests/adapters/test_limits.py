@@ -38,11 +38,23 @@ def rig() -> Rig:
 
 
 async def test_what_is_left_goes_down_to_less_than_nothing(rig: Rig) -> None:
-    left = [[quota.remaining for quota in await rig.limits.count(TENANT, "user_ana")] for _ in range(4)]
-    assert left == [[2, 4], [1, 3], [0, 2], [-1, 1]]
-    user, tenant = await rig.limits.count(TENANT, "user_ana")
-    assert (user.exceeded, tenant.exceeded) == (True, False)
-    assert (user.name, user.limit, user.window_seconds) == ("user", 3, 1)
+    left = [[quota.remaining for quota in await rig.limits.count(TENANT, "user_ana")] for _ in range(5)]
+    assert left == [[2, 4], [1, 3], [0, 2], [-1], [-2]]
+    (user,) = await rig.limits.count(TENANT, "user_ana")
+    assert (user.name, user.limit, user.window_seconds, user.exceeded) == ("user", 3, 1, True)
+
+
+async def test_what_a_users_limit_refuses_is_not_taken_from_the_others_of_the_tenant(rig: Rig) -> None:
+    for _ in range(50):
+        await rig.limits.count(TENANT, "eager")
+    assert [quota.remaining for quota in await rig.limits.count(TENANT, "calm")] == [2, 1]
+
+
+async def test_what_a_users_limit_refuses_is_not_taken_from_the_others_while_redis_is_away_either(rig: Rig) -> None:
+    rig.shared.fault = RedisConnectionError("down")
+    for _ in range(50):
+        await rig.limits.count(TENANT, "eager")
+    assert [quota.remaining for quota in await rig.limits.count(TENANT, "calm")] == [2, 1]
 
 
 async def test_users_share_their_tenants_limit_and_tenants_share_nothing(rig: Rig) -> None:
@@ -64,25 +76,23 @@ async def test_without_redis_this_replica_counts_alone(rig: Rig) -> None:
     assert left == [2, 1, 0, -1]
 
 
-async def test_when_one_count_fails_the_other_does_not_go_on_by_itself(rig: Rig) -> None:
+async def test_when_the_tenants_count_hangs_it_does_not_go_on_by_itself(rig: Rig) -> None:
     ended: list[str] = []
 
     class HalfBroken(FakeCounts):
         async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-            if "tenant" not in key:
-                return await super().incr(key, expiry, amount)
+            if "user" in key:
+                return amount
             try:
                 await asyncio.Event().wait()
             finally:
-                ended.append(key)
+                ended.append(f"{key} {expiry}")
             return amount
 
-    counts = HalfBroken()
-    counts.fault = RedisConnectionError("down")
     rig.limits = RateLimits(
-        counts, user="3/second", tenant="5/second", timeout_seconds=0.02, local=rig.local, clock=lambda: rig.now
+        HalfBroken(), user="3/second", tenant="5/second", timeout_seconds=0.02, local=rig.local, clock=lambda: rig.now
     )
-    await rig.limits.count(TENANT, "a")
+    assert [quota.remaining for quota in await rig.limits.count(TENANT, "a")] == [2, 4]
     assert len(ended) == 1
     assert is_alone(rig)
 

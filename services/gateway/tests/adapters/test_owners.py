@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.adapters.owners import HttpOwners
+from gateway.adapters.owners import READS_A_CONNECTION, HttpOwners
 from gateway.application.ports import OwnerAwayError
 
 
@@ -55,6 +55,21 @@ async def test_an_owner_that_hangs_or_sends_elsewhere_is_away_or_passed_on(url: 
             await owners.get("booking", "/v1/hang", {}, {"Authorization": "x"})
     async with owners_of(url) as owners:
         assert (await owners.get("booking", "/v1/moved", {}, {"Authorization": "x"})).status == 302
+
+
+async def test_an_owner_that_hangs_holds_so_many_reads_and_the_next_are_refused_at_once(url: str) -> None:
+    async with owners_of(url) as owners:
+        places = 4 * READS_A_CONNECTION
+        hanging = [
+            asyncio.create_task(owners.get("booking", "/v1/hang", {}, {"Authorization": "x"})) for _ in range(places)
+        ]
+        await asyncio.sleep(0)  # each takes its place as soon as it runs
+        with pytest.raises(OwnerAwayError, match="16 reads of booking"):
+            await owners.get("booking", "/v1/x", {}, {"Authorization": "x"})
+        for task in hanging:
+            task.cancel()
+        await asyncio.wait(hanging)
+        assert (await owners.get("booking", "/v1/x", {}, {"Authorization": "x"})).status == 409
 
 
 async def test_an_owner_that_is_not_there_is_away(unused_tcp_port: int) -> None:

@@ -1,12 +1,13 @@
 """The front: what holds for every request and every response."""
 
+import asyncio
 import itertools
 
 import aiohttp
 import pytest
 
 from gateway.entrypoints.front import LARGEST_HEAD, accepts_json
-from gateway.testing import FakeGateway, fake_gateway, problem_of
+from gateway.testing import FakeGateway, echo, fake_gateway, problem_of
 from local_stack.issuer import Issuer
 from production_contracts.commands import Command
 from production_contracts.outcomes import Outcome
@@ -133,16 +134,52 @@ async def test_too_many_requests_are_told_when_to_come_back(accepted: IssuerSett
     async with fake_gateway(accepted, rate_limit_user="2/second", rate_limit_tenant="3/second") as gateway:
         answers = []
         async with aiohttp.ClientSession(gateway.url) as session:
-            for user in ("ana", "ana", "ana", "ben"):
+            for user in ("ana", "ana", "ana", "ben", "cat"):
                 headers = {"Authorization": f"Bearer {issuer.token(user=user)}"}
                 async with session.get("/v1/tenant", headers=headers) as response:
                     answers.append((problem_of(response, await response.read()), response.headers))
-        slugs = [problem["type"] for problem, _ in answers]
-        assert slugs == ["/problems/unavailable"] * 2 + ["/problems/rate-limited"] * 2
-        for _, shown in answers:
-            assert shown["RateLimit-Policy"] == '"user";q=2;w=1, "tenant";q=3;w=1'
-        last = answers[-1][1]
-        assert (last["Retry-After"], last["RateLimit"]) == ("1", '"user";r=1;t=1, "tenant";r=0;t=1')
+        slugs = [problem["type"].removeprefix("/problems/") for problem, _ in answers]
+        assert slugs == ["unavailable", "unavailable", "rate-limited", "unavailable", "rate-limited"]
+        policy = '"user";q=2;w=1, "tenant";q=3;w=1'
+        assert [shown["RateLimit-Policy"] for _, shown in answers] == [policy, policy, '"user";q=2;w=1', policy, policy]
+        assert [(answers[at][1]["Retry-After"], answers[at][1]["RateLimit"]) for at in (2, 4)] == [
+            ("1", '"user";r=0;t=1'),
+            ("1", '"user";r=1;t=1, "tenant";r=0;t=1'),
+        ]
+
+
+async def test_more_requests_than_are_borne_are_refused_unread_and_health_never_is(
+    accepted: IssuerSettings, issuer: Issuer
+) -> None:
+    async with fake_gateway(accepted, requests_in_hand=2) as gateway:
+        gateway.kafka.decide = lambda _: None
+        gateway.owners.put("tenancy", "/v1/tenant", {"id": "x"})
+        headers = {"Authorization": f"Bearer {issuer.token()}"}
+        async with aiohttp.ClientSession(gateway.url, headers=headers) as session:
+
+            async def create() -> int:
+                async with session.post("/v1/artists", json={"name": "x"}) as response:
+                    return response.status
+
+            writing = [asyncio.create_task(create()) for _ in range(2)]
+            taken = [await gateway.kafka.arrivals.get() for _ in writing]
+            for method, path in (("GET", "/v1/tenant"), ("POST", "/v1/artists"), ("GET", "/v1/nowhere")):
+                async with session.request(method, path, headers={"Authorization": "nobody looks at it"}) as response:
+                    assert problem_of(response, await response.read())["type"] == "/problems/unavailable"
+                    assert response.headers["Retry-After"] == "1"
+                    assert response.headers["Cache-Control"] == "private, no-cache"
+            for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
+                async with session.get(path) as response:
+                    assert response.status == 200, path
+            async with session.get("/metrics") as response:
+                assert "gateway_requests_in_hand 2.0" in (await response.text()).splitlines()
+            for command in taken:
+                gateway.kafka.reply(command, echo(command))
+            assert await asyncio.gather(*writing) == [201, 201]
+            async with session.get("/v1/tenant") as response:
+                assert response.status == 200
+            async with session.get("/metrics") as response:
+                assert "gateway_requests_in_hand 0.0" in (await response.text()).splitlines()
 
 
 async def test_a_redis_outage_stops_no_request(accepted: IssuerSettings, issuer: Issuer) -> None:

@@ -1,5 +1,6 @@
 """Webhooks: whose they are is proven by a signature, and what they tell becomes commands of tenancy."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
+from gateway.entrypoints import bodies
 from gateway.testing import NAMESPACE, FakeGateway, fake_gateway, problem_of
 from production_contracts import commands, members
 from production_contracts.commands import Command
@@ -240,6 +242,25 @@ async def test_what_kafka_has_and_nobody_decided_yet_is_accepted(
 ) -> None:
     webhooks.kafka.decide = lambda _: None
     assert await send(session, told("organization.created", ORGANISATION)) == (202, "")
+
+
+async def test_webhooks_whose_bodies_do_not_come_take_so_many_places_and_no_more(
+    session: aiohttp.ClientSession, webhooks: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr("gateway.entrypoints.webhooks.MOST_IN_HAND", 1)
+    host, port = webhooks.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n".encode())
+    answered = (200, "")
+    while answered == (200, ""):  # until the one without a body has come
+        answered = await send(session, told("organization.created", ORGANISATION))
+    assert answered == (503, "unavailable")
+    answer = (await reader.read()).decode()
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "\r\nretry-after: 1\r\n" in answer
+    assert await send(session, told("organization.created", ORGANISATION)) == (200, "")
+    writer.close()
 
 
 async def test_without_secrets_there_are_no_webhooks(gateway: FakeGateway) -> None:

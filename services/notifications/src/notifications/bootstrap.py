@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from notifications import background
 from notifications.adapters.channel import RedisChannel
+from notifications.adapters.connections import Doorstep
 from notifications.adapters.owners import HttpOwners
 from notifications.adapters.recent import RedisRecent, connect
 from notifications.adapters.sockets import SocketEmitter, make_server
@@ -45,7 +46,11 @@ class Notifications:
             longest_token_seconds=settings.auth_longest_token_seconds,
         )
         self._verifier = TokenVerifier.of(settings, self._removals)
-        self._server = make_server(cors_origins=settings.cors_origins, largest_message=settings.max_message_bytes)
+        self._server = make_server(
+            cors_origins=settings.cors_origins,
+            largest_message=settings.max_message_bytes,
+            pending=settings.max_pending,
+        )
         self._emitter = SocketEmitter(self._server, pending=settings.max_pending, patience_s=settings.drain_seconds)
         self._hubs = Hubs(
             recent=self._recent,
@@ -74,7 +79,8 @@ class Notifications:
         self._consumers.batches(TOPICS, GROUP, records.handle)
         self.broker = self._consumers.broker  # for who documents it
         self._tasks: list[asyncio.Task[None]] = []
-        self.app: ASGIApp = socketio.ASGIApp(self._server, other_asgi_app=self._make_http())
+        served = socketio.ASGIApp(self._server, other_asgi_app=self._make_http())
+        self.app: ASGIApp = Doorstep(served, self._server, sessions=settings.max_sockets)
 
     def _make_http(self) -> FastAPI:
         health = Health()

@@ -2,11 +2,11 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from engineio.async_socket import AsyncSocket
 
+from notifications.adapters.connections import MOST_AT_ONCE, Queue
 from notifications.adapters.sockets import SocketEmitter
 from notifications.testing.memory import live_event
 
@@ -16,13 +16,14 @@ class Server:
 
     def __init__(self, *sids: str) -> None:
         self.disconnected: list[str] = []
+        self.ping_interval = self.ping_timeout = 1
         self.eio = self
         self.manager = SimpleNamespace(eio_sid_from_sid=lambda sid, _namespace: sid)
         self.reason = SimpleNamespace(SERVER_DISCONNECT="server disconnect")
         self.sockets = {sid: AsyncSocket(self, sid) for sid in sids}
 
-    def create_queue(self) -> asyncio.Queue[Any]:
-        return asyncio.Queue()
+    def create_queue(self) -> Queue:
+        return Queue(10)
 
     async def _trigger_event(self, _event: str, sid: str, _reason: str, *, run_async: bool) -> None:  # noqa: ARG002 - its name
         self.disconnected.append(sid)
@@ -74,3 +75,12 @@ async def test_a_closed_socket_drops_what_waits_and_is_told_about_once(server: S
     await asyncio.wait_for(server.sockets["ana"].queue.join(), 1)
     assert server.disconnected == ["ana"]
     assert emitter.deliver(live_event("booking", 2), ["ana"]) == ["ana"]
+
+
+async def test_an_answer_to_a_poll_holds_so_many_packets_and_the_next_goes_on(server: Server) -> None:
+    emitter = SocketEmitter(server, pending=100, patience_s=1)
+    for position in range(1, 3 * MOST_AT_ONCE):
+        emitter.deliver(live_event("booking", position), ["ana"])
+    taken = [await server.sockets["ana"].poll() for _ in range(3)]
+    assert [len(packets) for packets in taken] == [MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE - 1]
+    assert server.sockets["ana"].queue.empty()

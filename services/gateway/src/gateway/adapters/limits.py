@@ -63,17 +63,20 @@ class RateLimits:
         """Whether Redis is left alone for now, because it failed a moment ago."""
         return self._clock() < self._closed_at
 
-    async def count(self, tenant_id: UUID, sub: str) -> tuple[Quota, Quota]:
-        """Count a request of a user and of a tenant, and say what is left for each."""
+    async def count(self, tenant_id: UUID, sub: str) -> tuple[Quota, ...]:
+        """Count a request of a user and then of the tenant, and say what is left for each.
+
+        One that the user's limit refuses is not the tenant's: a user who asks too often takes nothing from the others.
+        """
         digest = hashlib.blake2b(tenant_id.bytes + sub.encode(), digest_size=16).hexdigest()
         user_key, tenant_key = self._user.key_for("user", digest), self._tenant.key_for("tenant", str(tenant_id))
         counted = None if self.alone else await self._count_shared(user_key, tenant_key)
         if counted is None:
             ALONE.inc()
             counted = await self._count_in(self._local, user_key, tenant_key)
-        return _quota("user", self._user, counted[0]), _quota("tenant", self._tenant, counted[1])
+        return counted
 
-    async def _count_shared(self, user_key: str, tenant_key: str) -> tuple[int, int] | None:
+    async def _count_shared(self, user_key: str, tenant_key: str) -> tuple[Quota, ...] | None:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._count_in(self._shared, user_key, tenant_key)
@@ -83,18 +86,12 @@ class RateLimits:
             self._closed_at = self._clock() + BREAKER_SECONDS
             return None
 
-    async def _count_in(self, counts: Counts, user_key: str, tenant_key: str) -> tuple[int, int]:
-        # Both have ended before this returns or raises: one that goes on by itself would outlive its connection's pool.
-        of_user, of_tenant = await asyncio.gather(
-            counts.incr(user_key, self._user.get_expiry()),
-            counts.incr(tenant_key, self._tenant.get_expiry()),
-            return_exceptions=True,
-        )
-        if isinstance(of_user, BaseException):
-            raise of_user
-        if isinstance(of_tenant, BaseException):
-            raise of_tenant
-        return of_user, of_tenant
+    async def _count_in(self, counts: Counts, user_key: str, tenant_key: str) -> tuple[Quota, ...]:
+        # One after the other: neither goes on by itself, and outlives its connection's pool, when the other fails.
+        user = _quota("user", self._user, await counts.incr(user_key, self._user.get_expiry()))
+        if user.exceeded:
+            return (user,)
+        return user, _quota("tenant", self._tenant, await counts.incr(tenant_key, self._tenant.get_expiry()))
 
 
 def _quota(name: str, item: RateLimitItem, counted: int) -> Quota:

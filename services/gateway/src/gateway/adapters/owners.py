@@ -1,6 +1,8 @@
 """The owning services over HTTP: pooled connections, and a deadline on every read."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import aiohttp
@@ -9,6 +11,8 @@ from yarl import URL
 from gateway.application.ports import OwnerAnswer, OwnerAwayError
 from servicekit import tracing
 
+READS_A_CONNECTION = 4
+"""So many reads of a service may be under way for each connection to it, most of them waiting for one."""
 KEPT_HEADERS = frozenset({"content-type", "position", "retry-after", "www-authenticate"})
 
 
@@ -20,6 +24,7 @@ class HttpOwners:
         self._urls = {service: URL(url) for service, url in urls.items()}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(2.0, timeout_seconds))
         self._connections = connections
+        self._reads: Counter[str] = Counter()
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -45,15 +50,30 @@ class HttpOwners:
             raise OwnerAwayError(message)
         url = self._urls[service].joinpath(path.lstrip("/"), encoded=True).with_query(query)
         try:
-            async with self._session.get(
-                url, headers={**headers, "Accept-Encoding": "identity"}, allow_redirects=False
-            ) as response:
-                body = await response.read()
-                kept = {name.lower(): value for name, value in response.headers.items() if name.lower() in KEPT_HEADERS}
-                return OwnerAnswer(status=response.status, headers=kept, body=body)
+            with self._reading(service):
+                return await self._get(self._session, url, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"{type(error).__name__}: {error}"
             raise OwnerAwayError(message) from error
+
+    @contextmanager
+    def _reading(self, service: str) -> Iterator[None]:
+        """Hold a place among the reads of a service: one that hangs takes no more of the gateway than these."""
+        if self._reads[service] >= READS_A_CONNECTION * self._connections:
+            message = f"{self._reads[service]} reads of {service} are under way already"
+            raise OwnerAwayError(message)
+        self._reads[service] += 1
+        try:
+            yield
+        finally:
+            self._reads[service] -= 1
+
+    async def _get(self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str]) -> OwnerAnswer:
+        asked = {**headers, "Accept-Encoding": "identity"}
+        async with session.get(url, headers=asked, allow_redirects=False) as response:
+            body = await response.read()
+            kept = {name.lower(): value for name, value in response.headers.items() if name.lower() in KEPT_HEADERS}
+            return OwnerAnswer(status=response.status, headers=kept, body=body)
 
     async def answers(self, service: str) -> bool:
         """Tell whether a service is there."""

@@ -14,6 +14,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from opentelemetry.trace import SpanKind
+from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from gateway.application.ports import CrowdedError
@@ -25,6 +26,8 @@ from servicekit.dead_letters import DeadLetters
 from servicekit.kafka import Consumers, Record
 
 ATTACH_POLL_SECONDS = 0.05
+
+WAITING = Gauge("gateway_waiting_commands", "Writes that wait for their outcome")
 
 _log = structlog.get_logger(__name__)
 
@@ -81,10 +84,12 @@ class KafkaReplies:
         key = (tenant_key(tenant_id), str(command_id).encode())
         outcome: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[key] = outcome
+        WAITING.set(len(self._waiting))
         try:
             yield outcome
         finally:
             del self._waiting[key]
+            WAITING.set(len(self._waiting))
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Take replies from Kafka; one that can't be read goes to the dead letters."""

@@ -97,8 +97,11 @@ class Quota:
 class Limits(Protocol):
     """The counts of requests."""
 
-    async def count(self, tenant_id: UUID, sub: str) -> tuple[Quota, Quota]:
-        """Count a request of a user and of a tenant, and say what is left for each; never fails."""
+    async def count(self, tenant_id: UUID, sub: str) -> tuple[Quota, ...]:
+        """Count a request of a user and then of the tenant, and say what is left for each; never fails.
+
+        Where the user's is exceeded it is the only one: the tenant's was not counted.
+        """
         ...
 
 

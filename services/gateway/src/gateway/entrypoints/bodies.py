@@ -1,5 +1,6 @@
 """Bodies of requests: bounded, JSON to the letter, and as the contract asks."""
 
+import asyncio
 import json
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -12,6 +13,7 @@ from production_contracts.records import Request as Asked
 from servicekit.problems import ProblemError, field_errors, invalid_request
 
 LARGEST_BODY: Final = 256 * 1024
+BODY_SECONDS: Final = 10.0
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -22,7 +24,7 @@ async def read(request: Request, model: type[A], *, may_be_absent: bool = False)
     """Read a body; one that may be absent and is counts as ``{}``.
 
     Raises:
-        ProblemError: `payload-too-large`, `unsupported-media-type`, `invalid-request`.
+        ProblemError: `unsupported-media-type`, `invalid-request`, and as `read_bytes`.
     """
     raw = await read_bytes(request)
     if not raw and may_be_absent:
@@ -87,7 +89,7 @@ async def read_bytes(request: Request) -> bytes:
     """Read a body as it is.
 
     Raises:
-        ProblemError: `payload-too-large`; `invalid-request`: it ended too early.
+        ProblemError: `payload-too-large`; `invalid-request`: it ended too early; `unavailable`: it took too long.
     """
     stated = request.headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated[:20]) > LARGEST_BODY:
@@ -95,13 +97,18 @@ async def read_bytes(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                raise _too_large()
-            chunks.append(chunk)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > LARGEST_BODY:
+                    raise _too_large()
+                chunks.append(chunk)
     except ClientDisconnect:
         _refuse("the body ended before it was complete")
+    except TimeoutError:
+        headers = {"Connection": "close", "Retry-After": "1"}
+        detail = f"The body did not arrive within {BODY_SECONDS:.0f} s; nothing was done."
+        raise ProblemError(problems.UNAVAILABLE, detail, headers=headers) from None
     return b"".join(chunks)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from prometheus_client import Counter, Gauge
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +15,11 @@ from servicekit.problems import problem_response
 LARGEST_HEAD: Final = 16 * 1024
 CACHE_CONTROL: Final = (b"cache-control", b"private, no-cache")
 ACCEPTABLE: Final = frozenset({"*/*", "application/*", "application/json", "application/problem+json"})
+RETRY_AFTER: Final = {"Retry-After": "1"}
 _ADDED: Final = "gateway.headers"
+
+IN_HAND: Final = Gauge("gateway_requests_in_hand", "Requests under `/v1` that are not answered yet")
+SHED: Final = Counter("gateway_requests_shed", "Requests refused unread, as too many were in hand")
 
 _log = structlog.get_logger(__name__)
 
@@ -25,21 +30,42 @@ def add_headers(request: Request, headers: Iterable[tuple[bytes, bytes]]) -> Non
 
 
 class Front:
-    """ASGI middleware: bounds the head, minds Accept and Cache-Control under ``/v1``, and answers for our own faults.
+    """ASGI middleware: bounds requests in hand and heads, minds Accept and Cache-Control under ``/v1``.
 
-    It stands inside CORS, so that a browser can read an internal error too.
+    What does not fit is refused before a byte of it is looked at, so that a refusal costs next to nothing and what was
+    let in is answered as fast under many times the load. Health, metrics and documents stand outside ``/v1`` and are
+    never refused. It answers for our own faults too, and stands inside CORS, so that a browser can read them.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Stand before an app."""
+    def __init__(self, app: ASGIApp, *, places: int) -> None:
+        """Stand before an app, and let in at most ``places`` requests at once."""
         self._app = app
+        self._places = places
+        self._in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        is_api = scope["path"].startswith("/v1/")
+        elif not scope["path"].startswith("/v1/"):
+            await self._answer(scope, receive, send, is_api=False)
+        elif self._in_hand >= self._places:
+            SHED.inc()
+            detail = "Too many requests are in hand here already; nothing was done."
+            headers = RETRY_AFTER | {"Cache-Control": CACHE_CONTROL[1].decode()}
+            await problem_response(problems.UNAVAILABLE, detail, headers=headers)(scope, receive, send)
+        else:
+            self._count(1)
+            try:
+                await self._answer(scope, receive, send, is_api=True)
+            finally:
+                self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._in_hand += more
+        IN_HAND.set(self._in_hand)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, is_api: bool) -> None:
         added: list[tuple[bytes, bytes]] = [CACHE_CONTROL] if is_api else []
         scope[_ADDED] = added
         started = False

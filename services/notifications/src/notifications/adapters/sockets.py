@@ -15,6 +15,7 @@ from engineio import packet as engine_packet
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
+from notifications.adapters.connections import TextPacket, bound, cut_later
 from notifications.domain.positions import LiveEvent
 from servicekit import tracing
 
@@ -25,17 +26,24 @@ _EVENT: Final = "2"
 SLOW = Counter("notifications_slow_sockets", "Sockets that were closed because they did not read")
 
 
-def make_server(*, cors_origins: Sequence[str], largest_message: int) -> "socketio.AsyncServer":
-    """Make the Socket.IO server; without ``cors_origins``, pages of its own origin only."""
+def make_server(*, cors_origins: Sequence[str], largest_message: int, pending: int) -> "socketio.AsyncServer":
+    """Make the Socket.IO server; without ``cors_origins``, pages of its own origin only.
+
+    At most ``pending`` packets wait for a socket, and what a client sends is handled one after the other.
+    """
     origins = "*" if "*" in cors_origins else list(cors_origins) or None
-    return socketio.AsyncServer(
+    server = socketio.AsyncServer(
         async_mode="asgi",
+        async_handlers=False,  # or each message is a task: as many as a client cares to send
+        serializer=TextPacket,
         cors_allowed_origins=origins,
         cors_credentials=False,
         max_http_buffer_size=largest_message,
         logger=False,
         engineio_logger=False,
     )
+    bound(server, pending=pending)
+    return server
 
 
 class SocketEmitter:
@@ -89,10 +97,11 @@ class SocketEmitter:
             task.add_done_callback(self._closing.discard)
 
     def release(self, sid: str) -> None:
-        """Answer the request of a client that polled and is gone: the server itself would hold it for its deadline."""
+        """End the connection of a socket that is gone: its request that polls is answered, its WebSocket closed."""
         socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
         if socket is not None:
             socket.queue.put_nowait(None)
+            cut_later(socket)
 
     async def closed(self) -> None:
         """Wait until the sockets that were told to close have been told so."""
@@ -119,7 +128,5 @@ async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, w
 
     What waits is dropped; the writer of a WebSocket closes it, a request that polls is answered.
     """
-    while not socket.queue.empty():
-        socket.queue.get_nowait()
-        socket.queue.task_done()
+    socket.queue.drop()
     await socket.close(wait=False, abort=True)  # tells the server's handler of disconnects, which releases

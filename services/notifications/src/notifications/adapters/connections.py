@@ -1,0 +1,138 @@
+"""What Engine.IO and Socket.IO keep for a client, bounded: they themselves keep whatever comes, for as long as it does.
+
+A client that does not read is closed by the emitter, or by Engine.IO for want of a PONG. The library then waits for
+what it has taken to be written, for ever; here the connection is cut.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import socketio
+from engineio.async_drivers.asgi import WebSocket
+from socketio.packet import Packet
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from production_contracts import problems
+from servicekit.problems import problem_response
+from servicekit.server import ABORT
+
+CONNECT_SECONDS = 30.0
+"""How long an Engine.IO session may go on without a Socket.IO connection that was let in."""
+CLOSE_SECONDS = 5.0
+"""How long a connection may take to end after its socket was closed; then it is cut."""
+MOST_AT_ONCE: Final = 16
+"""Packets that are taken from a queue together: what one answer to a poll holds, as python-engineio reads no more."""
+DOORSTEP: Final = 1_000
+"""Sessions beyond the sockets that an instance takes: those that are just being let in, or refused."""
+
+
+class TextPacket(Packet):  # type: ignore[misc] # it has no types
+    """A packet without attachments: nobody sends us any, and python-socketio gathers as many as a client announces."""
+
+    def decode(self, encoded_packet: str) -> None:
+        """Read a packet; ValueError where it announces attachments."""
+        if super().decode(encoded_packet):
+            message = "a packet with attachments"
+            raise ValueError(message)
+
+
+class Queue(asyncio.Queue[Any]):
+    """What waits for a socket.
+
+    Engine.IO itself puts in answers and PINGs, and what does not fit is dropped: where a PING was, the socket is closed
+    for want of a PONG. The emitter looks whether there is room, and closes where there is none.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Hold at most ``most`` packets, and the sign that it ends."""
+        super().__init__()
+        self._most = most
+        self._left = MOST_AT_ONCE
+
+    async def put(self, item: Any) -> None:  # noqa: ANN401 - engineio.Packet, which has no types, or None
+        """Put in a packet if there is room, and the sign that it ends (None) in any case."""
+        if item is None or self.qsize() < self._most:
+            self.put_nowait(item)
+
+    async def get(self) -> Any:  # noqa: ANN401 - as above
+        """Wait for the first packet of those that are taken together."""
+        self._left = MOST_AT_ONCE
+        return await super().get()
+
+    def get_nowait(self) -> Any:  # noqa: ANN401 - as above
+        """Take another; asyncio.QueueEmpty where there is none, or enough were taken together."""
+        if self._left == 0:
+            raise asyncio.QueueEmpty
+        item = super().get_nowait()
+        self._left -= 1
+        return item
+
+    def drop(self) -> None:
+        """Drop what waits."""
+        while not self.empty():
+            super().get_nowait()
+            self.task_done()
+
+
+class Connection(WebSocket):  # type: ignore[misc] # it has no types
+    """The WebSocket below an Engine.IO socket; once that is closed, `cut` ends it."""
+
+    def __init__(self, handler: Any, server: Any) -> None:  # noqa: ANN401 - a method of the socket, and its server
+        """Begin; ``handler`` is the socket's own."""
+        super().__init__(handler, server)
+        self._socket = handler.__self__
+
+    async def __call__(self, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as it is handed on
+        """Serve the socket."""
+        self._socket.connection_abort = environ["asgi.scope"]["extensions"][ABORT]["abort"]
+        return await super().__call__(environ)
+
+
+def cut_later(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+    """Cut the WebSocket below a closed socket, should it not have ended by itself in `CLOSE_SECONDS`."""
+    abort: Callable[[], None] | None = getattr(socket, "connection_abort", None)
+    if abort is not None:
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, abort)
+
+
+def bound(server: "socketio.AsyncServer", *, pending: int) -> None:
+    """Bound what a server keeps: ``pending`` packets a socket, and sessions that never connect."""
+    server.eio._async = {**server.eio._async, "websocket": Connection}  # noqa: SLF001 - the only way to say so
+    server.eio.create_queue = lambda: Queue(pending)
+    begin = server.eio.handlers["connect"]
+
+    async def begin_and_watch(eio_sid: str, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as it is handed on
+        asyncio.get_running_loop().call_later(CONNECT_SECONDS, _end_idle, server, eio_sid)
+        return await begin(eio_sid, environ)
+
+    server.eio.on("connect", begin_and_watch)
+
+
+def _end_idle(server: "socketio.AsyncServer", eio_sid: str) -> None:
+    socket = server.eio.sockets.get(eio_sid)
+    if socket is not None and not server.manager.sid_from_eio_sid(eio_sid, "/"):
+        socket.queue.put_nowait(None)
+        cut_later(socket)
+        server.start_background_task(socket.close, wait=False, abort=True)
+
+
+class Doorstep:
+    """ASGI middleware before a Socket.IO server: begins no session beyond those that the instance bears."""
+
+    def __init__(self, app: ASGIApp, server: "socketio.AsyncServer", *, sessions: int) -> None:
+        """Stand before ``app``, which serves ``server``."""
+        self._app = app
+        self._sockets: dict[str, Any] = server.eio.sockets
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        begins = scope["type"] != "lifespan" and scope["path"].startswith("/socket.io")
+        begins = begins and b"sid=" not in scope["query_string"]
+        if begins and len(self._sockets) >= self._sessions + DOORSTEP:
+            detail = "This instance takes no more connections for the moment."
+            answer = problem_response(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
