@@ -35,6 +35,7 @@ async def judged(system: System, new_tenant: Callable[[], Tenant], path: Path, *
 async def test_a_system_that_is_right_breaks_no_promise_under_any_drill(
     own_system: System, new_tenant: Callable[[], Tenant], tmp_path: Path
 ) -> None:
+    drills.mutate(own_system, None)
     verdict = await judged(own_system, new_tenant, tmp_path / "history", *drills.DRILLS)
     assert not verdict.breaches, verdict.render()
 
@@ -44,11 +45,8 @@ async def test_a_system_that_is_wrong_is_found_out(
     name: str, own_system: System, new_tenant: Callable[[], Tenant], tmp_path: Path
 ) -> None:
     mutation = MUTATIONS[name]
-    drills.mutate(own_system, mutation.service, name)
-    try:
-        verdict = await judged(own_system, new_tenant, tmp_path / "history", mutation.drill)
-    finally:
-        drills.mutate(own_system, mutation.service, None)
+    drills.mutate(own_system, name)
+    verdict = await judged(own_system, new_tenant, tmp_path / "history", mutation.drill)
     assert verdict.broken == mutation.bites, verdict.render()
 
 

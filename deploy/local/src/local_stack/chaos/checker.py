@@ -21,6 +21,7 @@ CHECKS: Final[Mapping[str, Callable[[Story], Finding]]] = {
     streams.ROSTER: streams.roster,
     watchers.WATCHERS: watchers.watchers,
     commands.NOTHING_DROPPED: commands.nothing_dropped,
+    commands.CAUSE_BEFORE_EFFECT: commands.cause_before_effect,
 }
 
 

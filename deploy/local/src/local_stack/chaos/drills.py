@@ -4,6 +4,7 @@ On a system that is right none of them leaves a breach. Every run does the `Stag
 check has something to look at.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +18,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata
 
 from local_stack.chaos.history import Action, Call, Fault, History, Settled, Told
+from local_stack.chaos.mutations import MUTATIONS
 from local_stack.clients.caller import Answer
 from local_stack.clients.nights import night
 from local_stack.clients.tenant import Tenant
@@ -378,6 +380,16 @@ async def _kafka_paused(stage: Stage, artist: str) -> None:
     await stage.settle(call)
 
 
+async def _roster_behind(stage: Stage, _artist: str) -> None:
+    """Book an artist who has just been signed while booking's roster can't go on."""
+    with psycopg.connect(stage.system.at.engines.postgres_dsn("booking")) as connection:
+        connection.execute("lock table roster_offsets in share row exclusive mode")
+        signed = await stage.ask("create-artist", "/v1/artists", {"name": "Late Arrival"})
+        booked = asyncio.create_task(stage.book(signed.answered["id"]))
+        await asyncio.wait({booked}, timeout=1)  # whoever waits for the roster has not answered by then
+    await booked
+
+
 def _all_published(stage: Stage) -> Callable[[], Awaitable[bool]]:
     async def look() -> bool:
         return stage.published() == stage.heads(stage.tenant)["booking"]
@@ -391,6 +403,7 @@ DRILLS: Final[Mapping[str, Callable[[Stage, str], Awaitable[None]]]] = {
     "redelivered": _redelivered,
     "decided-together": _decided_together,
     "kafka-paused": _kafka_paused,
+    "roster-behind": _roster_behind,
 }
 
 
@@ -405,12 +418,14 @@ async def perform(stage: Stage, *drills: str) -> None:
     await until(_all_published(stage), "everything is published")
 
 
-def mutate(system: System, service: str, mutation: str | None) -> None:
-    """Start the instances of a service anew, with a mutation or as they are."""
-    module = [service] if mutation is None else ["local_stack.chaos.mutant", mutation, service]
+def mutate(system: System, name: str | None) -> None:
+    """Start the instances anew that are not as they should be: mutated, or as they are written."""
     anew: list[Instance] = []
     for place, old in enumerate(system.services.instances):
-        if old.name.split("-")[0] == service:
+        service = old.module[-1]
+        mutated = name is not None and MUTATIONS[name].service == service
+        module = ["local_stack.chaos.mutant", str(name), service] if mutated else [service]
+        if module != old.module:
             old.stop()
             instance = Instance(old.name, module, port=old.port, environment=old.environment, log=old.log)
             system.services.instances[place] = instance

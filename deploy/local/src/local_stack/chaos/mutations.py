@@ -147,6 +147,13 @@ def _forget_artist_changes() -> None:
     _replace(Roster, "_store", store_new)
 
 
+def _refuse_at_once() -> None:
+    async def never_doubt(_self: Roster, _artists: object) -> frozenset[bookings.Key]:
+        return frozenset()
+
+    _replace(Roster, "await_artists", never_doubt)
+
+
 def _allow_overlaps() -> None:
     """Let neither the domain nor the database object: without its constraint the database is spoilt for good."""
     owner = os.environ["BOOKING_DATABASE_OWNER_URL"].replace("postgresql+asyncpg://", "postgresql://", 1)
@@ -249,6 +256,13 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         breaks="passes over changes of artists in the roster's topic",
         bites=frozenset({streams.ROSTER}),
         apply=_forget_artist_changes,
+    ),
+    "refuse-at-once": Mutation(
+        service="booking",
+        breaks="does not wait for the roster before it refuses an artist as unknown",
+        bites=frozenset({commands.CAUSE_BEFORE_EFFECT}),
+        apply=_refuse_at_once,
+        drill="roster-behind",
     ),
     "forget-resume": Mutation(
         service="notifications",

@@ -14,6 +14,7 @@ ONE_OUTCOME: Final = "one outcome"
 ANSWERED_STANDS: Final = "what was answered stands"
 APPLIED_ONCE: Final = "applied once"
 NOTHING_DROPPED: Final = "nothing dropped"
+CAUSE_BEFORE_EFFECT: Final = "cause before effect"
 
 _TENANT_CREATED: Final = "TenantCreated"
 """The first command of a tenant makes this event beside its own."""
@@ -54,7 +55,7 @@ def answered_stands(story: Story) -> Finding:
         place: {event.position: event for event in events} for place, events in story.evidence.events.items()
     }
     breaches = []
-    seen: set[Intent] = set()
+    seen: set[str] = set()
     count = 0
     for intent, body, said in story.accepted():
         stream, tenant = intent[0], intent[1]
@@ -62,8 +63,8 @@ def answered_stands(story: Story) -> Finding:
         event = by_position.get((stream, tenant), {}).get(body["position"])
         row = story.evidence.rows.get((stream, tenant), {}).get(body["id"])
         what = _missing(body, event, row) or _not_as_asked(story.calls[intent][0], body)
-        if what and intent not in seen:
-            seen.add(intent)
+        if what and body["id"] not in seen:  # the first answer that does not stand says enough
+            seen.add(body["id"])
             history = [one for one in story.evidence.events.get((stream, tenant), ()) if one.aggregate_id == body["id"]]
             breaches.append(story.breach(what, tenant, told=[said], events=history, intents=[intent]))
     return Finding(name=ANSWERED_STANDS, count=count, breaches=tuple(breaches))
@@ -162,3 +163,29 @@ def nothing_dropped(story: Story) -> Finding:
 def _waits(one: Settled, reported: set[str]) -> bool:
     named = one.command_id not in {"", "None"}
     return one.state == "pending" and named and command_uuid(one.command_id) not in reported
+
+
+def cause_before_effect(story: Story) -> Finding:
+    """Hold that nobody who asked for an artist after it had been answered 201 was told that it is not there."""
+    known: dict[str, tuple[float, Call | None]] = {
+        event.aggregate_id: (0.0, None)
+        for (stream, _), events in story.evidence.events.items()
+        for event in events
+        if stream == "tenancy"
+    }
+    for calls in story.calls.values():
+        told = [call for call in calls if call.action == "create-artist" and call.status == 201]  # noqa: PLR2004 - HTTP
+        if told:
+            known[told[0].answered["id"]] = min(call.ended for call in told), told[0]
+    breaches = []
+    count = 0
+    for intent, calls in story.calls.items():
+        for call in calls:
+            since, cause = known.get(str(call.asked.get("artist_id")), (call.began, None))
+            if call.began <= since or call.status is None:
+                continue
+            count += 1
+            if slug_of(call.answered) == "not-found":
+                what = f"artist {call.asked['artist_id']} was refused as unknown after its creation had been answered"
+                breaches.append(story.breach(what, intent[1], told=[cause, call] if cause else [call]))
+    return Finding(name=CAUSE_BEFORE_EFFECT, count=count, breaches=tuple(breaches))
