@@ -5,7 +5,7 @@ mutation reaches.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +16,7 @@ from local_stack.chaos.checker import CHECKS, Verdict, check
 from local_stack.chaos.evidence import collect
 from local_stack.chaos.history import History
 from local_stack.chaos.mutations import MUTATIONS
+from local_stack.chaos.stage import Stage
 from local_stack.clients.tenant import Tenant
 from local_stack.system import System
 
@@ -25,10 +26,12 @@ def new_tenant(own_system: System, session: aiohttp.ClientSession) -> Callable[[
     return lambda: Tenant(name=f"t{secrets.token_hex(8)}", at=own_system.at, session=session)
 
 
-async def judged(system: System, new_tenant: Callable[[], Tenant], path: Path, *names: str) -> Verdict:
+async def judged(
+    system: System, new_tenant: Callable[[], Tenant], path: Path, *names: str, expected: Collection[str] = ()
+) -> Verdict:
     tenants = new_tenant(), new_tenant()
     with History(path) as written:
-        await drills.perform(drills.Stage(system, *tenants, written), *names)
+        await drills.perform(Stage(system, *tenants, written, expected), *names)
     return check(history.read(path), await collect(system.at, [tenant.id for tenant in tenants]))
 
 
@@ -46,7 +49,7 @@ async def test_a_system_that_is_wrong_is_found_out(
 ) -> None:
     mutation = MUTATIONS[name]
     drills.mutate(own_system, name)
-    verdict = await judged(own_system, new_tenant, tmp_path / "history", mutation.drill)
+    verdict = await judged(own_system, new_tenant, tmp_path / "history", mutation.drill, expected=mutation.bites)
     assert verdict.broken == mutation.bites, verdict.render()
 
 

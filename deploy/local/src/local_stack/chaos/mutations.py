@@ -236,7 +236,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         breaks="marks events published before Kafka has acknowledged them",
         bites=frozenset({streams.TOPIC_IS_STORE}),
         apply=_publish_first,
-        drill="kafka-paused",
+        drill="kafka-killed",
     ),
     "publish-backwards": Mutation(
         service="booking",
