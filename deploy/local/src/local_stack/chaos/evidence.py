@@ -133,14 +133,16 @@ async def collect(at: SystemAddresses, tenants: Collection[UUID]) -> Evidence:
         TimeoutError: Kafka does not.
     """
     stored = [await asyncio.to_thread(_database, at.engines, stream, list(tenants)) for stream in STREAMS]
+    names = [topic.name for topic in (*EVENTS_OF.values(), *COMMANDS_OF.values(), *DEAD_LETTER_TOPICS)]
     wanted = {str(tenant) for tenant in tenants}
+    found = await asyncio.gather(*(_records(at, name, wanted) for name in names))
+    records = dict(zip(names, found, strict=True))
     published: dict[Place, list[Published]] = defaultdict(list)
-    commands: list[Command] = []
-    for stream in STREAMS:
-        for record in await _records(at, EVENTS_OF[stream].name, wanted):
+    for stream, topic in EVENTS_OF.items():
+        for record in records[topic.name]:
             published[stream, _key(record)].append(_published(record))
-        commands += [_command(stream, record) for record in await _records(at, COMMANDS_OF[stream].name, wanted)]
-    dead = [_dead_letter(record) for topic in DEAD_LETTER_TOPICS for record in await _records(at, topic.name, wanted)]
+    commands = [_command(stream, one) for stream, topic in COMMANDS_OF.items() for one in records[topic.name]]
+    dead = [_dead_letter(one) for topic in DEAD_LETTER_TOPICS for one in records[topic.name]]
     booking, tenancy = stored
     return Evidence(
         heads=booking.heads | tenancy.heads,
