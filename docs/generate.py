@@ -10,7 +10,7 @@ from typing import Any, Final
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from pages import api, limits, problems, settings, topics
+from pages import api, limits, problems, promises, settings, topics
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings.page,
@@ -18,6 +18,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/topics.md": topics.page,
     "reference/problems.md": problems.page,
     "reference/limits.md": limits.page,
+    "reference/promises.md": promises.page,
 }
 _DECISIONS: Final = "decisions"
 
