@@ -141,8 +141,10 @@ def _skip_rows() -> None:
 def _forget_artist_changes() -> None:
     store = Roster._store  # noqa: SLF001 - as above
 
-    async def store_new(self: Roster, received: Sequence[tuple[UUID, Artist]], offsets: dict[int, int]) -> None:
-        await store(self, [(tenant, artist) for tenant, artist in received if artist.version == 1], offsets)
+    async def store_new(
+        self: Roster, received: Sequence[tuple[Record, UUID, Artist]], offsets: Mapping[int, int]
+    ) -> None:
+        await store(self, [one for one in received if one[2].version == 1], offsets)
 
     _replace(Roster, "_store", store_new)
 
