@@ -4,6 +4,7 @@ python dead_letters.py booking.commands.v1
 """
 
 import asyncio
+import os
 import sys
 
 from aiokafka import AIOKafkaConsumer
@@ -13,7 +14,15 @@ KAFKA = "127.0.0.1:19092"
 
 async def main() -> None:
     """Read the topic from its beginning to its present end, in no group."""
-    consumer = AIOKafkaConsumer(f"{sys.argv[1]}.dlq", bootstrap_servers=KAFKA, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        f"{sys.argv[1]}.dlq",
+        bootstrap_servers=KAFKA,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=os.environ["KAFKA_USERNAME"],
+        sasl_plain_password=os.environ["KAFKA_PASSWORD"],
+        auto_offset_reset="earliest",
+    )
     await consumer.start()
     try:
         ends = await consumer.end_offsets(consumer.assignment())

@@ -1,7 +1,7 @@
 """The broker lets each principal do what its row of the table says, and nothing else: every pair is tried."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -49,7 +49,7 @@ REFUSALS = (
 
 
 @pytest.fixture(scope="module")
-async def at(own_engines: Engines) -> AsyncIterator[Addresses]:
+async def at(own_engines: Engines) -> Addresses:
     """A broker as provisioned, with one record at the beginning of each topic."""
     at = own_engines.addresses
     provisioning = at.kafka_access(PROVISIONING)
@@ -62,7 +62,7 @@ async def at(own_engines: Engines) -> AsyncIterator[Addresses]:
     for topic in TOPICS:
         await producer.send_and_wait(topic, b"first")
     await producer.stop()
-    yield at
+    return at
 
 
 async def create_topic(access: KafkaAccess, name: str) -> None:

@@ -25,7 +25,7 @@ def _webhook_secret() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Passwords of the database roles and of Kafka's principals, the gateway's keys (32 random bytes in base64), and the secret of webhooks."""
+    """Passwords of the database roles, keys (32 random bytes in base64), and the secret of webhooks."""
 
     postgres: str = field(default_factory=_password)
     booking_owner: str = field(default_factory=_password)

@@ -1,4 +1,4 @@
-"""What must be there before the services start: roles, databases, tables, topics, rights. Every step may be repeated."""
+"""What must be there before the services start: roles, databases, tables, topics, rights. Each step may be repeated."""
 
 import os
 import sys

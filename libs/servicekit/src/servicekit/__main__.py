@@ -5,23 +5,10 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from pydantic import Field
-
 from servicekit.migrate import make_revision
 from servicekit.principals import UnknownPrincipalError, provision_principals
-from servicekit.settings import KafkaSettings, settings_config
+from servicekit.settings import ProvisioningSettings
 from servicekit.topics import TopicsDifferError, create_topics
-
-
-class ProvisioningSettings(KafkaSettings):
-    """What the jobs on Kafka are told, as ``PROVISIONING_*``; they come as a super user of the broker."""
-
-    model_config = settings_config("PROVISIONING_")
-
-    kafka_replication: int = Field(default=1, ge=1, description="Copies of each partition")
-    passwords: dict[str, str] = Field(
-        default={}, repr=False, description='JSON object {"<principal>": "<password>"}; who is not named is left alone'
-    )
 
 
 async def _create_topics(settings: ProvisioningSettings) -> None:

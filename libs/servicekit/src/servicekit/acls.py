@@ -208,7 +208,9 @@ class _AlterUserScramCredentials(Request[_AlterUserScramCredentialsV0]):  # type
     API_KEY = 51
 
     def __init__(self, passwords: Mapping[str, str]) -> None:
-        self._upsertions: list[tuple[Any, ...]] = [(user, *_salted(password), {}) for user, password in passwords.items()]
+        self._upsertions: list[tuple[Any, ...]] = [
+            (user, *_salted(password), {}) for user, password in passwords.items()
+        ]
 
     def build(self, request_struct_class: type[_AlterUserScramCredentialsV0]) -> _AlterUserScramCredentialsV0:
         return request_struct_class([], self._upsertions, {})

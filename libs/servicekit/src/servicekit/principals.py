@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from aiokafka.admin import AIOKafkaAdminClient
 
 from production_contracts.principals import PRINCIPALS
 from servicekit.access import KafkaAccess
@@ -48,13 +49,20 @@ async def provision_principals(kafka: KafkaAccess | str, passwords: Mapping[str,
             await delete_acls(admin, surplus)
             if passwords:
                 await put_users(admin, passwords)
-            while _ours(await read_acls(admin)) != WANTED:  # the broker learns of them a moment after they are written
-                await asyncio.sleep(_POLL_S)
+            await _in_force(admin)
         finally:
             await admin.close()
     for acl in surplus:
         log.warning("acl_removed", principal=acl.principal, name=acl.name, operation=acl.operation)
     return len(missing), len(surplus)
+
+
+async def _in_force(admin: AIOKafkaAdminClient) -> None:
+    """Wait until the broker knows what was written: it learns of it a moment later."""
+    while True:
+        if _ours(await read_acls(admin)) == WANTED:
+            return
+        await asyncio.sleep(_POLL_S)
 
 
 def _ours(acls: set[Acl]) -> set[Acl]:

@@ -53,7 +53,8 @@ class KafkaSettings(BaseSettings):
 
     kafka_bootstrap: str = Field(description="Bootstrap servers, `host:port` separated by commas", min_length=1)
     kafka_security_protocol: Protocol = Field(
-        default="PLAINTEXT", description="`SASL_SSL` outside of one machine; with `SSL` TLS is 1.3, with `SASL` we log in"
+        default="PLAINTEXT",
+        description="`SASL_SSL` outside of one machine; with `SSL` TLS is 1.3, with `SASL` we log in",
     )
     kafka_sasl_mechanism: Mechanism = Field(
         default="SCRAM-SHA-512", description="How we log in; `PLAIN` shows the password to the broker"
@@ -85,6 +86,19 @@ class KafkaSettings(BaseSettings):
             password=self.kafka_password,
             ca_file=self.kafka_ca_file,
         )
+
+
+class ProvisioningSettings(KafkaSettings):
+    """What the job that provisions Kafka is told, as ``PROVISIONING_*``; it comes as a super user of the broker."""
+
+    model_config = settings_config("PROVISIONING_")
+
+    kafka_replication: int = Field(default=1, ge=1, description="Copies of each partition")
+    passwords: dict[str, str] = Field(
+        default={},
+        repr=False,
+        description='JSON object {"<principal>": "<password>"}; a principal that is not named keeps what it has',
+    )
 
 
 class DatabaseSettings(BaseSettings):
