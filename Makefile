@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token demo test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token visitor demo test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -31,6 +31,9 @@ clean: ## Remove what was booked and the logs; what was installed stays
 
 token: ## Print a token: make token TENANT=acme ROLE=admin USER=ana [TTL=12h] [VERSION=2]
 	@$(PYTHON_BIN)/python -m local_stack token --tenant '$(TENANT)' --role '$(ROLE)' --user '$(USER_NAME)' --ttl '$(TTL)' --version '$(VERSION)'
+
+visitor: ## Print what a client of Kafka logs in with: env $(make -s visitor) python consumer.py
+	@$(PYTHON_BIN)/python -m local_stack visitor
 
 demo: ## Play a story against the running system
 	@$(PYTHON_BIN)/python -m local_stack.demo

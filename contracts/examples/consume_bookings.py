@@ -163,7 +163,16 @@ async def find_tenant(session: aiohttp.ClientSession, token: str) -> UUID:
 async def follow(gateway: str, kafka: str, calendar: Calendar, tokens: list[str], stop: asyncio.Event) -> None:
     """Read the history where it is not known, then the topic, until told to stop."""
     # No group: all partitions are ours, and nothing is committed to Kafka.
-    consumer = AIOKafkaConsumer(BOOKING_EVENTS.name, bootstrap_servers=kafka, group_id=None, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        BOOKING_EVENTS.name,
+        bootstrap_servers=kafka,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=os.environ["KAFKA_USERNAME"],
+        sasl_plain_password=os.environ["KAFKA_PASSWORD"],
+        group_id=None,
+        enable_auto_commit=False,
+    )
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(gateway, raise_for_status=True, timeout=timeout) as session:
         known = {await find_tenant(session, token): token for token in tokens}

@@ -1,6 +1,7 @@
 """The demo plays to its end against any running system, and its data are as their README tells."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,11 +14,15 @@ from local_stack.system import SystemAddresses
 CONCERTS = 120
 
 
-async def play(*arguments: str) -> tuple[int | None, str]:
+async def play(*arguments: str, password: str = "") -> tuple[int | None, str]:
     """Run the demo and give how it ended and what it said."""
     command: Sequence[str] = (sys.executable, "-m", "local_stack.demo", *arguments)
     running = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | {"KAFKA_PASSWORD": password},
     )
     try:
         said = (await running.communicate())[0].decode()
@@ -32,10 +37,11 @@ async def test_the_story_is_played_to_its_end_and_everything_is_as_told(system: 
         *("--gateway", system.gateway_url),
         *("--notifications", system.notifications_urls[1]),
         *("--issuer", system.issuer_url),
-        *("--kafka", system.engines.kafka_bootstrap),
+        *("--kafka", system.downstream.bootstrap),
         *("--concerts", str(CONCERTS)),
         *("--webhook-secret", system.engines.credentials.webhook_secret),
         *("--at-once", "60"),  # how quick it is depends on who else uses this machine
+        password=system.downstream.password or "",
     )
     assert code == 0, said
     assert "Everything was as told." in said

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ def localised(name: str, tenant: Tenant, folder: Path) -> Path:
     for shown, real in (
         ("http://127.0.0.1:8000", at.gateway_url),
         ("http://127.0.0.1:8001", at.notifications_urls[0]),
-        ("127.0.0.1:19092", at.engines.kafka_bootstrap),
+        ("127.0.0.1:19092", at.downstream.bootstrap),
     ):
         text = text.replace(shown, real)
     file = folder / name
@@ -33,10 +34,10 @@ def localised(name: str, tenant: Tenant, folder: Path) -> Path:
     return file
 
 
-async def said(*command: str, cwd: Path) -> str:
+async def said(*command: str, cwd: Path, **variables: str) -> str:
     """Run a program to its end, which must be a good one, and give what it said."""
     running = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, cwd=cwd, env=os.environ | variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
         output = (await asyncio.wait_for(running.communicate(), PATIENCE_SECONDS))[0].decode()

@@ -114,7 +114,7 @@ async def test_a_merge_patch_changes_what_it_names_and_null_clears(tenant: Tenan
 
 async def test_notes_are_open_to_readers_and_sealed_everywhere_behind_the_gateway(tenant: Tenant) -> None:
     caller = tenant.caller()
-    async with tenant.watcher() as watcher, Topic(tenant.at.engines.kafka_bootstrap, "booking.events.v1") as topic:
+    async with tenant.watcher() as watcher, Topic(tenant.at.downstream, "booking.events.v1") as topic:
         booking = await tenant.booking(await tenant.artist(), notes=NOTES)
         assert booking["notes"] == NOTES
         viewer = tenant.caller("eva", "viewer")

@@ -32,8 +32,10 @@ async def following(calendar: Path, *tenants: Tenant, gently: bool = True) -> As
     at = tenants[0].at
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, str(EXAMPLE), "--calendar", str(calendar)),
-        *("--gateway", at.gateway_url, "--kafka", at.engines.kafka_bootstrap),
-        env=os.environ | {"TOKENS": " ".join(tenant.token(role="viewer") for tenant in tenants)},
+        *("--gateway", at.gateway_url, "--kafka", at.downstream.bootstrap),
+        env=os.environ
+        | {"TOKENS": " ".join(tenant.token(role="viewer") for tenant in tenants)}
+        | {"KAFKA_USERNAME": at.downstream.username or "", "KAFKA_PASSWORD": at.downstream.password or ""},
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -116,7 +118,7 @@ async def test_what_the_topic_repeats_and_what_is_new_to_the_calendar_change_not
 ) -> None:
     await live(tenant, await tenant.artist(), 0)
     calendar = tmp_path / "calendar.db"
-    async with Topic(tenant.at.engines.kafka_bootstrap, TOPIC) as topic:
+    async with Topic(tenant.at.downstream, TOPIC) as topic:
         events = await topic.of_tenant(tenant.id)
     producer = AIOKafkaProducer(bootstrap_servers=tenant.at.engines.kafka_bootstrap)
     await producer.start()
@@ -136,7 +138,7 @@ async def test_what_the_topic_repeats_and_what_is_new_to_the_calendar_change_not
 
 async def test_a_record_on_the_topic_is_a_cloudevent(tenant: Tenant) -> None:
     booking = await tenant.booking(await tenant.artist())
-    async with Topic(tenant.at.engines.kafka_bootstrap, TOPIC) as topic:
+    async with Topic(tenant.at.downstream, TOPIC) as topic:
         [published] = await topic.of_tenant(tenant.id)
     headers = {name: value.encode() for name, value in published.headers.items()}
     event = from_binary_event(KafkaMessage(headers=headers, key=published.key, value=published.value))

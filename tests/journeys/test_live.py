@@ -92,7 +92,7 @@ async def test_watchers_of_two_tenants_on_two_instances_hear_each_event_of_their
 
 
 async def test_store_topic_and_sockets_hold_the_same_events_at_the_same_positions(tenant: Tenant) -> None:
-    async with tenant.watcher() as watcher, Topic(tenant.at.engines.kafka_bootstrap, "booking.events.v1") as topic:
+    async with tenant.watcher() as watcher, Topic(tenant.at.downstream, "booking.events.v1") as topic:
         await live(tenant)
         paged = await tenant.caller().events(limit=7)
         await watcher.reached("booking", paged[-1]["position"])

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from local_stack.clients.tenant import Tenant
+from local_stack.containers import for_tests
 from local_stack.system import System
 from local_stack.testing import temporary_folder
 
@@ -17,7 +18,7 @@ def poisoned() -> Iterator[System]:
     """A whole that only tests of poison use."""
     folder = temporary_folder()
     try:
-        with System(folder) as system:
+        with System(folder, make=for_tests) as system:
             yield system
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from gateway.domain.command_ids import CommandIds
 from local_stack.clients.tenant import Tenant
 from local_stack.clients.waiting import until
-from local_stack.environment import service_environment
+from local_stack.environment import dead_letter_environment, service_environment
 from local_stack.port import Ports
 from production_contracts.bookings import ActiveStatus
 from production_contracts.commands import (
@@ -129,7 +129,8 @@ class Tool:
     async def __call__(self, *words: str) -> Done:
         """Run it."""
         at = self.tenant.at
-        own = service_environment(at.engines, Ports(), at.issuer_url)[self.service]
+        serving = service_environment(at.engines, Ports(), at.issuer_url)[self.service]
+        own = dead_letter_environment(at.engines, serving, self.service)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", self.service, "deadletters", *words),

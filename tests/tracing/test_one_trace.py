@@ -1,5 +1,6 @@
 """One trace: from a request over Kafka, the decision, the relay and Kafka again to a socket, in one process."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -26,11 +27,11 @@ from local_stack.engines import Engines
 from local_stack.environment import service_environment
 from local_stack.issuer import Issuer
 from local_stack.port import Ports
+from local_stack.provision import finish, start_provisioning
 from notifications.bootstrap import Notifications
 from notifications.settings import Settings as NotificationsSettings
 from servicekit import tracing
 from servicekit.testing import running
-from servicekit.topics import create_topics
 from tenancy import bootstrap as tenancy
 from tenancy.settings import Settings as TenancySettings
 
@@ -78,7 +79,7 @@ async def ready(session: aiohttp.ClientSession, url: str) -> None:
 @pytest.fixture(scope="module")
 async def whole(own_engines: Engines, issuer: Issuer, exporter: InMemorySpanExporter) -> AsyncIterator[Whole]:
     engines = own_engines.addresses
-    await create_topics(engines.kafka_bootstrap, partitions=12, replication=1)
+    await asyncio.to_thread(finish, [start_provisioning(engines, own_engines.logs)])
     databases = Databases(engines, logs=own_engines.logs)
     with (
         pytest.MonkeyPatch.context() as patched,

@@ -22,7 +22,8 @@ def test_a_service_accepts_its_settings_and_knows_each_of_them(service: str, mon
     assert all(name.startswith(prefix) for name in environment)
     assert {name.removeprefix(prefix).lower() for name in environment} <= type(settings).model_fields.keys()
     assert settings.http_port == getattr(Ports(), service)
-    assert settings.kafka_bootstrap == "127.0.0.1:3"
+    assert settings.kafka == ADDRESSES.kafka_access(service)
+    assert settings.kafka.bootstrap == "127.0.0.1:3"
 
 
 def test_databases_can_be_named() -> None:

@@ -27,7 +27,7 @@ STAND_IN = '''
 import http.server, os, sys
 
 name = sys.argv[0].rsplit("/", 1)[-1].removesuffix(".py")
-if sys.argv[1:] == ["migrate"] or name == "servicekit":
+if sys.argv[1:] == ["migrate"]:
     sys.exit(0)
 if os.path.exists(os.environ["STACK_FOLDER"] + "/" + name + "-is-broken"):
     sys.exit(f"{name} cannot start: it is broken")
@@ -131,7 +131,7 @@ def eventually(condition: Callable[[], object], *, seconds: float = 120) -> None
 def stack() -> Iterator[Stack]:
     folder = temporary_folder()
     (folder / "stand-ins").mkdir()
-    for name in (*SERVICES, "servicekit"):
+    for name in SERVICES:
         (folder / "stand-ins" / f"{name}.py").write_text(STAND_IN)
     stack = Stack(folder=folder)
     yield stack

@@ -1,4 +1,4 @@
-"""The command line: `python -m local_stack up | down | status | logs | token | clean`."""
+"""The command line: `python -m local_stack up | down | status | logs | token | visitor | clean`."""
 
 import argparse
 import json
@@ -19,6 +19,7 @@ from local_stack import checkout, compose, stack
 from local_stack.failure import StackFailure
 from local_stack.issuer import TOKEN_PATH
 from local_stack.port import HOST, Ports, is_busy
+from local_stack.visitor import environment
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -131,6 +132,11 @@ def token(arguments: argparse.Namespace) -> None:
     print(said["token"])
 
 
+def visitor() -> None:
+    """Print, as variables, what a client of Kafka from outside logs in with."""
+    print(" ".join(f"{name}={value}" for name, value in environment().items()))
+
+
 def clean() -> None:
     """Remove what was booked, and the logs; what was installed stays."""
     if stack.running_pid() is not None:
@@ -149,7 +155,14 @@ def parse(words: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m local_stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    simple: dict[str, Callable[[], None]] = {"up": up, "down": down, "status": status, "logs": logs, "clean": clean}
+    simple: dict[str, Callable[[], None]] = {
+        "up": up,
+        "down": down,
+        "status": status,
+        "logs": logs,
+        "visitor": visitor,
+        "clean": clean,
+    }
     for name, function in simple.items():
         command = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
         command.set_defaults(do=lambda _arguments, function=function: function())

@@ -17,6 +17,7 @@ from local_stack.process import Child
 POSTGRES_IMAGE = "postgres:15"
 REDIS_IMAGE = "redis:7"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
+_OPEN_PORT = 9094
 IMAGES = (POSTGRES_IMAGE, REDIS_IMAGE, KAFKA_IMAGE)
 
 
@@ -146,19 +147,31 @@ class KafkaContainer(Container):
 
     def __init__(self, place: Place) -> None:
         """Describe the container: the settings of the native node, with a container's addresses."""
-        settings = kafka.SETTINGS | {
+        inside, outside = "CLIENTS://:9092", f"CLIENTS://{HOST}:{place.ports.kafka}"
+        if place.kafka_open_port is not None:
+            inside += f",OPEN://:{_OPEN_PORT}"
+            outside += f",OPEN://{HOST}:{place.kafka_open_port}"
+        settings = kafka.SETTINGS | kafka.access_settings(place.credentials, is_open=place.kafka_open_port is not None)
+        settings |= {
             "controller.quorum.voters": "1@localhost:9093",
-            "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{place.ports.kafka}",
+            "listeners": f"{inside},CONTROLLER://:9093",
+            "advertised.listeners": outside,
         }
         container = DockerContainer(KAFKA_IMAGE).with_env("KAFKA_HEAP_OPTS", "-Xmx512m")
         for name, setting in settings.items():
-            container = container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", setting)
+            container = container.with_env(_variable(name), setting)
+        if place.kafka_open_port is not None:
+            container.ports[f"{_OPEN_PORT}/tcp"] = (HOST, place.kafka_open_port)  # type: ignore[assignment] # as above
         super().__init__(container, inner_port=9092, port=place.ports.kafka, log=place.logs / f"{kafka.NAME}.log")
 
     def answers(self) -> bool:
         """Kafka says once per start that it has started."""
         return self.output().count(kafka.STARTED) >= self.starts and listens(self.port)
+
+
+def _variable(name: str) -> str:
+    """Name the variable from which the image makes a setting of Kafka."""
+    return f"KAFKA_{name.upper().replace('-', '___').replace('.', '_')}"
 
 
 def in_containers(place: Place) -> Trio:

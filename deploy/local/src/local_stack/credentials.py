@@ -1,6 +1,8 @@
 """The secrets of one local stack: made once, kept with its data, and good for nothing else."""
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -23,13 +25,14 @@ def _webhook_secret() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Passwords of the database roles, the gateway's keys (32 random bytes in base64), and the secret of webhooks."""
+    """Passwords of the database roles, keys (32 random bytes in base64), and the secret of webhooks."""
 
     postgres: str = field(default_factory=_password)
     booking_owner: str = field(default_factory=_password)
     booking_service: str = field(default_factory=_password)
     tenancy_owner: str = field(default_factory=_password)
     tenancy_service: str = field(default_factory=_password)
+    kafka_key: str = field(default_factory=_key)
     command_id_key: str = field(default_factory=_key)
     seal_key: str = field(default_factory=_key)
     webhook_secret: str = field(default_factory=_webhook_secret)
@@ -48,3 +51,7 @@ class Credentials:
         """Give the password of a database role."""
         password = getattr(self, role)
         return str(password)
+
+    def of_principal(self, principal: str) -> str:
+        """Give the password of a principal of Kafka: made from one key, so that a new principal has one too."""
+        return hmac.digest(self.kafka_key.encode(), principal.encode(), hashlib.sha256).hex()

@@ -13,9 +13,11 @@ from local_stack.account import Account, account_for, reachable
 from local_stack.credentials import Credentials
 from local_stack.kafka import Kafka
 from local_stack.part import Part, wait_until_ready
-from local_stack.port import HOST, Ports
+from local_stack.port import HOST, Ports, free_ports
 from local_stack.postgres import SUPERUSER, PostgreSQL
 from local_stack.redis_server import Redis
+from production_contracts.principals import PROVISIONING
+from servicekit.access import KafkaAccess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +27,26 @@ class Addresses:
     postgres_port: int
     redis_port: int
     kafka_port: int
+    kafka_open_port: int | None = None
     credentials: Credentials
 
     @property
     def kafka_bootstrap(self) -> str:
-        """The bootstrap server."""
-        return f"{HOST}:{self.kafka_port}"
+        """The bootstrap server at which a test is a super user without logging in; a lasting Kafka has none."""
+        if self.kafka_open_port is None:
+            message = "this Kafka lets nobody in who does not log in: ask for `kafka_access`"
+            raise LookupError(message)
+        return f"{HOST}:{self.kafka_open_port}"
+
+    def kafka_access(self, principal: str) -> KafkaAccess:
+        """Tell how to reach Kafka as a principal of the contracts, or as `PROVISIONING`."""
+        return KafkaAccess(
+            bootstrap=f"{HOST}:{self.kafka_port}",
+            protocol="SASL_PLAINTEXT",
+            mechanism="PLAIN" if principal == PROVISIONING else "SCRAM-SHA-512",
+            username=principal,
+            password=self.credentials.of_principal(principal),
+        )
 
     @property
     def redis_url(self) -> str:
@@ -55,6 +71,7 @@ class Place:
     ports: Ports
     durable: bool
     credentials: Credentials
+    kafka_open_port: int | None
 
 
 class Trio(NamedTuple):
@@ -89,6 +106,8 @@ def native(place: Place) -> Trio:
             log=place.logs / "kafka.log",
             port=place.ports.kafka,
             controller_port=place.ports.kafka_controller,
+            open_port=place.kafka_open_port,
+            credentials=place.credentials,
             durable=place.durable,
             account=kafka,
             jars=checkout.KAFKA_JARS,
@@ -103,7 +122,8 @@ def _accounts() -> tuple[Account | None, Account | None, Account | None]:
 class Engines:
     """The three engines, started side by side and stopped in order; a context manager.
 
-    `durable=False` is for tests: what was written survives a crash of an engine, not of the machine.
+    `durable=False` is for tests: what was written survives a crash of an engine, not of the machine, and Kafka has one
+    more listener, where whoever comes is a super user.
     """
 
     def __init__(
@@ -124,7 +144,15 @@ class Engines:
         self.credentials = Credentials.kept_in(self.data / "credentials.json")
         self.ports = ports
         self.say = say
-        place = Place(data=self.data, logs=self.logs, ports=ports, durable=durable, credentials=self.credentials)
+        self.kafka_open_port = None if durable else free_ports(1)[0]
+        place = Place(
+            data=self.data,
+            logs=self.logs,
+            ports=ports,
+            durable=durable,
+            credentials=self.credentials,
+            kafka_open_port=self.kafka_open_port,
+        )
         self.postgres, self.redis, self.kafka = make(place)
 
     @property
@@ -139,13 +167,18 @@ class Engines:
             postgres_port=self.ports.postgres,
             redis_port=self.ports.redis,
             kafka_port=self.ports.kafka,
+            kafka_open_port=self.kafka_open_port,
             credentials=self.credentials,
         )
 
     @property
     def kafka_bootstrap(self) -> str:
-        """The bootstrap server of Kafka."""
+        """The bootstrap server at which a test is a super user without logging in."""
         return self.addresses.kafka_bootstrap
+
+    def kafka_access(self, principal: str) -> KafkaAccess:
+        """Tell how to reach Kafka as a principal."""
+        return self.addresses.kafka_access(principal)
 
     @property
     def redis_url(self) -> str:

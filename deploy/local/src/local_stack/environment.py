@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from local_stack.engines import Addresses
 from local_stack.port import HOST, Ports
+from production_contracts.principals import PRINCIPALS, PROVISIONING
+from servicekit.access import KafkaAccess
 
 SERVICES = ("tenancy", "booking", "gateway", "notifications")
 """In the order they are started; stopped the other way round."""
@@ -57,12 +59,36 @@ def service_environment(
             for name, setting in {
                 "HTTP_PORT": str(getattr(ports, service)),
                 "INSTANCE": f"{service}-1",
-                "KAFKA_BOOTSTRAP": engines.kafka_bootstrap,
+                **kafka_environment(engines.kafka_access(service)),
                 "AUTH_ISSUERS": issuers,
                 **own[service],
             }.items()
         }
         for service in SERVICES
+    }
+
+
+def dead_letter_environment(engines: Addresses, environment: Mapping[str, str], service: str) -> dict[str, str]:
+    """Give the environment of a service's dead-letter tool: the service's own, with a principal of the tool's."""
+    access = kafka_environment(engines.kafka_access(f"{service}-deadletters"))
+    return {**environment, **{f"{service.upper()}_{name}": setting for name, setting in access.items()}}
+
+
+def provisioning_environment(engines: Addresses) -> dict[str, str]:
+    """Give the environment of the job that provisions Kafka."""
+    passwords = {principal.name: engines.credentials.of_principal(principal.name) for principal in PRINCIPALS}
+    settings = kafka_environment(engines.kafka_access(PROVISIONING)) | {"PASSWORDS": json.dumps(passwords)}
+    return {f"PROVISIONING_{name}": setting for name, setting in settings.items()}
+
+
+def kafka_environment(access: KafkaAccess) -> dict[str, str]:
+    """Give the settings, without a prefix, that make a client come so."""
+    return {
+        "KAFKA_BOOTSTRAP": access.bootstrap,
+        "KAFKA_SECURITY_PROTOCOL": access.protocol,
+        "KAFKA_SASL_MECHANISM": access.mechanism,
+        "KAFKA_USERNAME": access.username or "",
+        "KAFKA_PASSWORD": access.password or "",
     }
 
 

@@ -1,4 +1,9 @@
-"""Apache Kafka, run natively: one node in KRaft mode, broker and controller."""
+"""Apache Kafka, run natively: one node in KRaft mode, broker and controller.
+
+Whoever comes logs in, and may do what an ACL allows. Two super users stand in the node's own settings, since nobody
+could log in to make the first user: the broker, by whose name it speaks to itself, and the provisioning job. All others
+are users with SCRAM credentials, which that job makes.
+"""
 
 import os
 import re
@@ -9,10 +14,12 @@ from signal import Signals
 from types import MappingProxyType
 
 from local_stack.account import Account, readable_copy, run_as
+from local_stack.credentials import Credentials
 from local_stack.failure import StackFailure
 from local_stack.part import NativeEngine
 from local_stack.port import HOST, listens
 from local_stack.process import Child
+from production_contracts.principals import PROVISIONING
 
 NAME = "kafka"
 OLDEST_JAVA = 17
@@ -35,7 +42,14 @@ SETTINGS = MappingProxyType(
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT,OPEN:PLAINTEXT",
+        "inter.broker.listener.name": "CLIENTS",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "listener.name.clients.sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
+        "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
         "broker.session.timeout.ms": "4000",
@@ -52,7 +66,24 @@ SETTINGS = MappingProxyType(
         "num.io.threads": "4",
     }
 )
-"""What one node in KRaft mode needs, wherever it runs; its addresses are added to it."""
+"""What one node in KRaft mode needs, wherever it runs; its addresses and super users are added to it."""
+
+BROKER = "broker"
+_LOGIN = "org.apache.kafka.common.security"
+
+
+def access_settings(credentials: Credentials, *, is_open: bool) -> dict[str, str]:
+    """Say who is a super user and how they log in; at an open listener everybody is one, without logging in."""
+    super_users = [f"User:{BROKER}", f"User:{PROVISIONING}", *(["User:ANONYMOUS"] if is_open else [])]
+    users = {name: credentials.of_principal(name) for name in (BROKER, PROVISIONING)}
+    plain = f'{_LOGIN}.plain.PlainLoginModule required username="{BROKER}" password="{users[BROKER]}"'
+    plain += "".join(f' user_{name}="{password}"' for name, password in users.items()) + ";"
+    return {
+        "super.users": ";".join(super_users),
+        "listener.name.clients.plain.sasl.jaas.config": plain,
+        "listener.name.controller.plain.sasl.jaas.config": plain,
+        "listener.name.clients.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
+    }
 
 
 class Kafka(NativeEngine):
@@ -67,23 +98,31 @@ class Kafka(NativeEngine):
         log: Path,
         port: int,
         controller_port: int,
+        open_port: int | None,
         durable: bool,
         account: Account | None,
         jars: Path,
+        credentials: Credentials,
     ) -> None:
-        """Describe the node; `jars` is the folder with Kafka's own jars."""
+        """Describe the node; `jars` is the folder with Kafka's own jars. Nobody has to log in at `open_port`."""
         super().__init__(data=data, log=log, port=port, durable=durable, account=account)
         self.controller_port = controller_port
+        self.open_port = open_port
+        self.credentials = credentials
         self.jars = jars
 
     def prepare(self) -> None:
         """Write the settings, and format the storage at the first start."""
         super().prepare()
         self._write("log4j2.properties", LOGGING)
-        settings = SETTINGS | {
+        listeners = f"CLIENTS://{HOST}:{self.port}"
+        if self.open_port is not None:
+            listeners += f",OPEN://{HOST}:{self.open_port}"
+        settings = SETTINGS | access_settings(self.credentials, is_open=self.open_port is not None)
+        settings |= {
             "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
-            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+            "listeners": f"{listeners},CONTROLLER://{HOST}:{self.controller_port}",
+            "advertised.listeners": listeners,
             "log.dirs": f"{self.data}/log",
         }
         self._write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
@@ -118,6 +157,8 @@ class Kafka(NativeEngine):
 
     def _write(self, name: str, content: str) -> None:
         path = self.data / name
+        path.touch(mode=0o600)
+        path.chmod(0o600)
         path.write_text(content)
         if self.account is not None:
             os.chown(path, self.account.uid, self.account.gid)

@@ -1,4 +1,4 @@
-"""What must be there before the services start: roles, databases, tables, topics. Every step may be repeated."""
+"""What must be there before the services start: roles, databases, tables, topics, rights. Each step may be repeated."""
 
 import os
 import sys
@@ -10,12 +10,11 @@ from psycopg import sql
 
 from local_stack.checkout import ROOT
 from local_stack.engines import Addresses, Engines
-from local_stack.environment import WITH_DATABASE
+from local_stack.environment import WITH_DATABASE, provisioning_environment
 from local_stack.failure import StackFailure
 from local_stack.process import Child, ended
 
 JOB_SECONDS = 120.0
-PARTITIONS = 12
 
 
 def create_roles(engines: Addresses) -> None:
@@ -56,11 +55,10 @@ def start_migration(service: str, environment: Mapping[str, str], logs: Path) ->
     return start_job(f"{service}-migrate", [sys.executable, "-m", service, "migrate"], environment, logs)
 
 
-def start_topics(engines: Addresses, logs: Path) -> Child:
-    """Start the one job that creates the topics; `finish` waits for it."""
-    command = [sys.executable, "-m", "servicekit", "topics", "--bootstrap", engines.kafka_bootstrap]
-    command += ["--partitions", str(PARTITIONS), "--replication", "1"]
-    return start_job("topics", command, {}, logs)
+def start_provisioning(engines: Addresses, logs: Path) -> Child:
+    """Start the one job that creates Kafka's topics and gives its principals their rights; `finish` waits for it."""
+    command = [sys.executable, "-m", "servicekit", "provision"]
+    return start_job("provision", command, provisioning_environment(engines), logs)
 
 
 def start_job(name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> Child:
@@ -108,8 +106,8 @@ def start_provisioned(engines: Engines, environment: Mapping[str, Mapping[str, s
             engines.say(f"migrating the database of {service}")
             jobs.append(start_migration(service, environment[service], engines.logs))
         engines.wait_ready(engines.redis, engines.kafka)
-        engines.say("creating the topics")
-        jobs.append(start_topics(engines.addresses, engines.logs))
+        engines.say("creating the topics, giving Kafka's principals their rights")
+        jobs.append(start_provisioning(engines.addresses, engines.logs))
         finish(jobs)
     except BaseException:
         for job in jobs:

@@ -16,9 +16,10 @@ from gateway.settings import Settings as GatewaySettings
 from local_stack import checkout
 from local_stack.credentials import Credentials
 from local_stack.engines import Addresses
-from local_stack.environment import service_environment
+from local_stack.environment import provisioning_environment, service_environment
 from local_stack.port import HOST, Ports
 from notifications.settings import Settings as NotificationsSettings
+from servicekit.settings import ProvisioningSettings
 from tenancy.settings import Settings as TenancySettings
 
 FILE: Final = checkout.ROOT / ".env.example"
@@ -27,11 +28,13 @@ SETTINGS: Final[dict[str, type[BaseSettings]]] = {
     "booking": BookingSettings,
     "tenancy": TenancySettings,
     "notifications": NotificationsSettings,
+    "provisioning": ProvisioningSettings,
 }
 _SECRET: Final = "change-me"  # noqa: S105 - what stands in the place of a secret
 _HEAD: Final = """\
 # Every setting of every service, read from the environment. Made by `python -m local_stack.settings_example`.
 # A line without `#` must be set: its value is an example, that of the local stack. A line with `#` shows the default.
+# How a client of Kafka logs in (`*_KAFKA_USERNAME` and its kin) must be set where the broker asks; the local one does.
 # `make run` sets all of this by itself and reads no .env file.
 """
 
@@ -45,7 +48,8 @@ def _example() -> dict[str, dict[str, str]]:
         kafka_port=ports.kafka,
         credentials=Credentials(**secrets),
     )
-    return service_environment(engines, ports, f"http://{HOST}:{ports.issuer}")
+    services = service_environment(engines, ports, f"http://{HOST}:{ports.issuer}")
+    return {**services, "provisioning": provisioning_environment(engines)}
 
 
 def default_text(field: FieldInfo) -> str:
@@ -59,9 +63,13 @@ def default_text(field: FieldInfo) -> str:
 def _lines(service: str, name: str, field: FieldInfo, example: dict[str, str]) -> list[str]:
     variable = f"{service}_{name}".upper()
     described = f"# {field.description}"
-    if field.is_required() or name == "database_owner_url":
+    if name == "kafka_password":
+        return [described, f"{variable}={_SECRET}"]
+    default = default_text(field)
+    logs_in = name.startswith("kafka_") and example.get(variable, default) != default
+    if field.is_required() or name == "database_owner_url" or logs_in:
         return [described, f"{variable}={example[variable]}"]
-    return [described, f"#{variable}={default_text(field)}"]
+    return [described, f"#{variable}={default}"]
 
 
 def text() -> str:

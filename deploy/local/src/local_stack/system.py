@@ -11,6 +11,8 @@ from local_stack.issuer import Issuer, IssuerServer
 from local_stack.port import HOST, Ports, free_ports
 from local_stack.provision import start_provisioned
 from local_stack.services import Services
+from production_contracts.principals import DOWNSTREAM
+from servicekit.access import KafkaAccess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,11 @@ class SystemAddresses:
     engines: Addresses
     issuer_url: str
     issuer_pem: bytes
+
+    @property
+    def downstream(self) -> KafkaAccess:
+        """How downstream teams reach Kafka."""
+        return self.engines.kafka_access(DOWNSTREAM.name)
 
     @property
     def issuer(self) -> Issuer:

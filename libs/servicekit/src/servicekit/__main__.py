@@ -1,25 +1,44 @@
-"""``python -m servicekit``: create the topics of the contracts, begin a migration."""
+"""``python -m servicekit``: provision Kafka with the topics and rights of the contracts, begin a migration."""
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Callable
 
-from production_contracts.topics import PARTITIONS_LOCAL
 from servicekit.migrate import make_revision
+from servicekit.principals import UnknownPrincipalError, provision_principals
+from servicekit.settings import ProvisioningSettings
 from servicekit.topics import TopicsDifferError, create_topics
 
 
-def _topics(asked: argparse.Namespace) -> int:
+async def _create_topics(settings: ProvisioningSettings) -> None:
+    made = await create_topics(
+        settings.kafka, partitions=settings.kafka_partitions, replication=settings.kafka_replication
+    )
+    print(f"topics: {len(made)} created" if made else "topics: all there")
+
+
+async def _provision_principals(settings: ProvisioningSettings) -> None:
+    written, removed = await provision_principals(settings.kafka, settings.passwords)
+    print(f"principals: {written} rights given, {removed} taken away, {len(settings.passwords)} passwords set")
+
+
+def _provision(asked: argparse.Namespace) -> int:
+    settings = ProvisioningSettings()
+
+    async def run() -> None:
+        await _create_topics(settings)
+        if not asked.topics_only:
+            await _provision_principals(settings)
+
     try:
-        made = asyncio.run(create_topics(asked.bootstrap, partitions=asked.partitions, replication=asked.replication))
-    except TopicsDifferError as error:
-        print(f"topics: {error}", file=sys.stderr)
+        asyncio.run(run())
+    except (TopicsDifferError, UnknownPrincipalError) as error:
+        print(f"provision: {error}", file=sys.stderr)
         return 1
     except TimeoutError:
-        print(f"topics: Kafka did not answer at {asked.bootstrap}: is it running?", file=sys.stderr)
+        print(f"provision: Kafka did not answer at {settings.kafka_bootstrap}: is it running?", file=sys.stderr)
         return 1
-    print(f"topics: {len(made)} created" if made else "topics: all there")
     return 0
 
 
@@ -31,11 +50,9 @@ def _migration(asked: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m servicekit", description=__doc__)
     todo = parser.add_subparsers(required=True, metavar="job")
-    topics = todo.add_parser("topics", help="create the topics that are missing")
-    topics.add_argument("--bootstrap", required=True, help="HOST:PORT of Kafka")
-    topics.add_argument("--partitions", type=int, default=PARTITIONS_LOCAL, help="of each topic (default: %(default)s)")
-    topics.add_argument("--replication", type=int, default=1, help="copies of each partition (default: %(default)s)")
-    topics.set_defaults(job=_topics)
+    provision = todo.add_parser("provision", help="create the topics that are missing; give each principal its rights")
+    provision.add_argument("--topics-only", action="store_true", help="rights and users are managed elsewhere")
+    provision.set_defaults(job=_provision)
     migration = todo.add_parser("migration", help="begin a migration in a service's folder")
     migration.add_argument("service", choices=["booking", "tenancy"])
     migration.add_argument("message", help="what it does, in a few words")

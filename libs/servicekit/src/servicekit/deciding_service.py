@@ -78,17 +78,17 @@ class DecidingService:
             command_timeout=settings.database_timeout_seconds,
         )
         self.removals = Removals(
-            settings.kafka_bootstrap,
+            settings.kafka,
             client_id,
             settings.kafka_partitions,
             longest_token_seconds=settings.auth_longest_token_seconds,
         )
         self.verifier = TokenVerifier.of(settings, self.removals)
-        self.producer = Producer(settings.kafka_bootstrap, client_id)
+        self.producer = Producer(settings.kafka, client_id)
         self.dead_letters = DeadLetters(self.producer, stream, Limit.of(settings))
         self.relay = Relay(self.database, self.producer, stream, holder=settings.instance)
         self.replies = Replies(self.producer, self.relay, stream, after_publication=answers_after_publication)
-        self.consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
+        self.consumers = Consumers(settings.kafka, client_id, settings.kafka_partitions)
         self.owner = Owner(stream, self.database, self.verifier, reads)
         self.parts: list[Part] = []
         self.health = Health()

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from servicekit.access import KafkaAccess
 from servicekit.kafka import REQUEST_TIMEOUT_MS
 
 
@@ -15,9 +16,9 @@ class TopicEnds:
     for records: half a second where nothing happens.
     """
 
-    def __init__(self, bootstrap: str, client_id: str) -> None:
-        """Connect to ``bootstrap`` when first asked."""
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaAccess | str, client_id: str) -> None:
+        """Connect when first asked."""
+        self._access = KafkaAccess.of(kafka)
         self._client_id = client_id
         self._consumer: AIOKafkaConsumer | None = None
         self._connecting = asyncio.Lock()
@@ -45,7 +46,7 @@ class TopicEnds:
         async with self._connecting:
             if self._consumer is None:
                 consumer = AIOKafkaConsumer(
-                    bootstrap_servers=self._bootstrap,
+                    **self._access.options(),
                     client_id=self._client_id,
                     enable_auto_commit=False,
                     request_timeout_ms=REQUEST_TIMEOUT_MS,

@@ -25,6 +25,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from production_contracts.envelope import KafkaRecord
 from production_contracts.topics import LARGEST_DEAD_LETTER
 from servicekit import tracing
+from servicekit.access import KafkaAccess
 
 
 class Record(Protocol):
@@ -87,10 +88,10 @@ class ConsumerStoppedError(Exception):
 class Producer:
     """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away."""
 
-    def __init__(self, bootstrap: str, client_id: str) -> None:
+    def __init__(self, kafka: KafkaAccess | str, client_id: str) -> None:
         """Make a producer; nothing is connected yet."""
         self._options: dict[str, Any] = {
-            "bootstrap_servers": bootstrap,
+            **KafkaAccess.of(kafka).options(),
             "client_id": client_id,
             "enable_idempotence": True,
             "acks": "all",
@@ -382,10 +383,12 @@ class _Consumption:
 class Consumers:
     """The consumers of a service, on one FastStream broker; they connect in the background."""
 
-    def __init__(self, bootstrap: str, client_id: str, partitions: int) -> None:
+    def __init__(self, kafka: KafkaAccess | str, client_id: str, partitions: int) -> None:
         """Make the broker; ``partitions`` is how many every topic has."""
+        access = KafkaAccess.of(kafka)
         self.broker = KafkaBroker(
-            bootstrap,
+            access.bootstrap,
+            security=access.security(),
             client_id=client_id,
             consumer_only=True,
             allow_auto_create_topics=False,

@@ -23,6 +23,7 @@ from production_contracts import events, problems
 from production_contracts.envelope import ReceivedEvent, UnreadableError, read_event
 from production_contracts.times import parse_timestamp
 from production_contracts.topics import TENANCY_EVENTS
+from servicekit.access import KafkaAccess
 from servicekit.kafka import PATIENCE_MS, REQUEST_TIMEOUT_MS, KafkaUnavailableError, Record
 from servicekit.problems import ProblemError
 
@@ -128,16 +129,16 @@ class Removals:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaAccess | str,
         client_id: str,
         partitions: int,
         *,
         longest_token_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Follow at ``bootstrap``; ``partitions`` is how many every topic has."""
+        """Follow at ``kafka``; ``partitions`` is how many every topic has."""
         self._options: dict[str, Any] = {
-            "bootstrap_servers": bootstrap,
+            **KafkaAccess.of(kafka).options(),
             "client_id": f"{client_id}-removals",
             "group_id": None,
             "enable_auto_commit": False,

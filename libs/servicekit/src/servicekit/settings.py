@@ -8,13 +8,15 @@ Flat fields in small mixins; a service combines those it needs and states its pr
 """
 
 import socket
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from production_contracts.topics import PARTITIONS_LOCAL
+from servicekit.access import KafkaAccess, Mechanism, Protocol
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -50,16 +52,60 @@ class ServiceSettings(BaseSettings):
 
 
 class KafkaSettings(BaseSettings):
-    """Where Kafka is."""
+    """Where Kafka is, and as whom we come."""
 
     kafka_bootstrap: str = Field(description="Bootstrap servers, `host:port` separated by commas", min_length=1)
+    kafka_security_protocol: Protocol = Field(
+        default="PLAINTEXT",
+        description="`SASL_SSL` outside of one machine; with `SSL` TLS is 1.3, with `SASL` we log in",
+    )
+    kafka_sasl_mechanism: Mechanism = Field(
+        default="SCRAM-SHA-512", description="How we log in; `PLAIN` shows the password to the broker"
+    )
+    kafka_username: str | None = Field(default=None, description="Our principal; needed with `SASL`")
+    kafka_password: str | None = Field(default=None, repr=False, description="Its password; needed with `SASL`")
+    kafka_ca_file: Path | None = Field(
+        default=None, description="Whose certificates are trusted, in PEM; default: those that the system trusts"
+    )
     kafka_partitions: int = Field(
         default=PARTITIONS_LOCAL, ge=1, description="Partitions of every topic, as created; never changed afterwards"
     )
 
+    @model_validator(mode="after")
+    def _logs_in_as_somebody(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL") and not (self.kafka_username and self.kafka_password):
+            message = f"kafka_security_protocol {self.kafka_security_protocol} needs kafka_username and kafka_password"
+            raise ValueError(message)
+        return self
+
+    @property
+    def kafka(self) -> KafkaAccess:
+        """What our clients of Kafka are made from."""
+        return KafkaAccess(
+            bootstrap=self.kafka_bootstrap,
+            protocol=self.kafka_security_protocol,
+            mechanism=self.kafka_sasl_mechanism,
+            username=self.kafka_username,
+            password=self.kafka_password,
+            ca_file=self.kafka_ca_file,
+        )
+
+
+class ProvisioningSettings(KafkaSettings):
+    """What the job that provisions Kafka is told, as ``PROVISIONING_*``; it comes as a super user of the broker."""
+
+    model_config = settings_config("PROVISIONING_")
+
+    kafka_replication: int = Field(default=1, ge=1, description="Copies of each partition")
+    passwords: dict[str, str] = Field(
+        default={},
+        repr=False,
+        description='JSON object {"<principal>": "<password>"}; a principal that is not named keeps what it has',
+    )
+
 
 class DeadLetterSettings(BaseSettings):
-    """How many records may be put aside, and who may send them again."""
+    """How many records may be put aside."""
 
     dead_letters_in_a_row: int = Field(
         default=50, ge=1, description="Records in a row that a consumer puts aside; at one more it stops"
@@ -69,12 +115,6 @@ class DeadLetterSettings(BaseSettings):
         gt=0,
         le=1,
         description="Part of the last 1,000 records of a partition that a consumer puts aside; at more it stops",
-    )
-    deadletters_kafka_username: str | None = Field(
-        default=None, description="Kafka principal of the tool `deadletters`; unused while Kafka asks for none"
-    )
-    deadletters_kafka_password: str | None = Field(
-        default=None, repr=False, description="Its password; unused while Kafka asks for none"
     )
 
 

@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from production_contracts.topics import ALL_TOPICS
+from servicekit.access import KafkaAccess
 
 DEADLINE_S = 60.0
 
@@ -17,7 +18,7 @@ class TopicsDifferError(Exception):
     """A topic that exists has other partitions than asked for; partitions are never changed, since keys would move."""
 
 
-async def create_topics(bootstrap: str, *, partitions: int, replication: int) -> list[str]:
+async def create_topics(kafka: KafkaAccess | str, *, partitions: int, replication: int) -> list[str]:
     """Create the topics that are missing, and name them.
 
     Raises:
@@ -26,7 +27,7 @@ async def create_topics(bootstrap: str, *, partitions: int, replication: int) ->
         TimeoutError: Kafka did not answer within a minute.
     """
     async with asyncio.timeout(DEADLINE_S):
-        admin = await _connect(bootstrap)
+        admin = await connect(kafka)
         try:
             present = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
             differing = {t.name: present[t.name] for t in ALL_TOPICS if present.get(t.name, partitions) != partitions}
@@ -57,9 +58,11 @@ async def create_topics(bootstrap: str, *, partitions: int, replication: int) ->
             await admin.close()
 
 
-async def _connect(bootstrap: str) -> AIOKafkaAdminClient:
+async def connect(kafka: KafkaAccess | str) -> AIOKafkaAdminClient:
+    """Connect as soon as Kafka answers and lets us in; the caller sets the deadline, and closes."""
+    options = KafkaAccess.of(kafka).options()
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="topics")
+        admin = AIOKafkaAdminClient(**options, client_id="provisioning")
         try:
             await admin.start()
         except (KafkaError, OSError) as error:

@@ -14,7 +14,7 @@ from servicekit.ends import TopicEnds
 def make_app(settings: Settings) -> FastAPI:
     """Make the application: commands in from Kafka, reads over HTTP."""
     service = DecidingService(settings, "booking", reads=Permission.BOOKINGS_READ, answers_after_publication=False)
-    ends = TopicEnds(settings.kafka_bootstrap, f"booking-{settings.instance}-ends")
+    ends = TopicEnds(settings.kafka, f"booking-{settings.instance}-ends")
     service.parts.append(ends)
     roster = Roster(
         service.database, service.consumers, ends, service.dead_letters, partitions=settings.kafka_partitions

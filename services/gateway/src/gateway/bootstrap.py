@@ -101,8 +101,8 @@ class _App(FastAPI):
 def build(settings: Settings) -> FastAPI:
     """Build the gateway that the settings describe; nothing is connected before its lifespan begins."""
     name = f"gateway-{settings.instance}"
-    producer = Producer(settings.kafka_bootstrap, name)
-    consumers = Consumers(settings.kafka_bootstrap, name, settings.kafka_partitions)
+    producer = Producer(settings.kafka, name)
+    consumers = Consumers(settings.kafka, name, settings.kafka_partitions)
     replies = KafkaReplies(
         consumers,
         DeadLetters(producer, "gateway"),
@@ -115,7 +115,7 @@ def build(settings: Settings) -> FastAPI:
         connections=settings.owner_connections,
     )
     removals = Removals(
-        settings.kafka_bootstrap,
+        settings.kafka,
         name,
         settings.kafka_partitions,
         longest_token_seconds=settings.auth_longest_token_seconds,

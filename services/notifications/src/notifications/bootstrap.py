@@ -40,7 +40,7 @@ class Notifications:
         self._channel = RedisChannel(settings.redis_url, receive=self._receive, heard=self._heard)
         self._owners = HttpOwners({"booking": settings.booking_url, "tenancy": settings.tenancy_url})
         self._removals = Removals(
-            settings.kafka_bootstrap,
+            settings.kafka,
             f"notifications-{settings.instance}",
             settings.kafka_partitions,
             longest_token_seconds=settings.auth_longest_token_seconds,
@@ -73,8 +73,8 @@ class Notifications:
         self._removals.listen(self._live.expel)
         sockets.install(self._server, self._live, self._emitter)
         client_id = f"notifications-{settings.instance}"
-        self._producer = Producer(settings.kafka_bootstrap, client_id)
-        self._consumers = Consumers(settings.kafka_bootstrap, client_id, settings.kafka_partitions)
+        self._producer = Producer(settings.kafka, client_id)
+        self._consumers = Consumers(settings.kafka, client_id, settings.kafka_partitions)
         records = EventRecords(self._recent, DeadLetters(self._producer, GROUP, Limit.of(settings)))
         self._consumers.batches(TOPICS, GROUP, records.handle)
         self.broker = self._consumers.broker  # for who documents it

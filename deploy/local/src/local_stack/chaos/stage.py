@@ -21,11 +21,10 @@ from local_stack.clients.tenant import Tenant
 from local_stack.clients.waiting import PATIENCE_SECONDS, until
 from local_stack.clients.watcher import Watcher
 from local_stack.part import Part
-from local_stack.provision import PARTITIONS
 from local_stack.system import System
 from production_contracts.envelope import tenant_key
 from production_contracts.events import STREAMS
-from production_contracts.topics import BOOKING_COMMANDS
+from production_contracts.topics import BOOKING_COMMANDS, PARTITIONS_LOCAL
 
 SUB: Final = "ana"
 HURRY_SECONDS: Final = 2.0
@@ -231,7 +230,7 @@ class Stage:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.system.at.engines.kafka_bootstrap, group_id="booking", enable_auto_commit=False
         )
-        partitions = list(range(PARTITIONS))
+        partitions = list(range(PARTITIONS_LOCAL))
         number = DefaultPartitioner()(tenant_key(self.tenant.id), partitions, partitions)
         partition = TopicPartition(BOOKING_COMMANDS.name, number)
         consumer.assign([partition])

@@ -10,6 +10,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from local_stack.clients.waiting import PATIENCE_SECONDS
+from servicekit.access import KafkaAccess
 
 _POLL_MS = 1_000
 
@@ -32,13 +33,13 @@ class Published:
 class Topic:
     """Reads a topic without a group; an async context manager."""
 
-    def __init__(self, bootstrap: str, name: str) -> None:
+    def __init__(self, kafka: KafkaAccess | str, name: str) -> None:
         """Read the topic `name`."""
         self.name = name
         self._consumer = AIOKafkaConsumer(
             name,
             group_id=None,
-            bootstrap_servers=bootstrap,
+            **KafkaAccess.of(kafka).options(),
             enable_auto_commit=False,
             request_timeout_ms=int(PATIENCE_SECONDS * 1000),
         )

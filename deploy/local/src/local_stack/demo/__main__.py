@@ -23,6 +23,7 @@ from local_stack.demo.stage import NotAsToldError, Stage
 from local_stack.demo.story import Story
 from local_stack.demo.tour import read_concerts
 from local_stack.port import HOST, Ports
+from local_stack.visitor import downstream
 
 EVENTS_TOPIC = "booking.events.v1"
 
@@ -52,13 +53,12 @@ async def play(arguments: argparse.Namespace, stage: Stage) -> None:
         gateway=arguments.gateway,
         notifications=arguments.notifications,
         issuer=arguments.issuer,
-        kafka=arguments.kafka,
     )
     tenant = f"demo_{time.time_ns() // 1_000_000:x}"
     stage.tell(f"Each performance is a tenant of its own: this one is {tenant}, an organisation nobody knew before.")
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(http_session())
-        topic = await stack.enter_async_context(Topic(at.kafka, EVENTS_TOPIC))
+        topic = await stack.enter_async_context(Topic(downstream(arguments.kafka), EVENTS_TOPIC))
         await topic.from_here()
         agency = Agency(tenant, at, session)
 

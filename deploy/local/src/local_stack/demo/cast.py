@@ -16,7 +16,6 @@ class Addresses:
     gateway: str
     notifications: str
     issuer: str
-    kafka: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
 
 from production_contracts.dead_letters import Origin
 from production_contracts.topics import LARGEST_MESSAGE, Topic
+from servicekit.access import KafkaAccess
 from servicekit.deadletters.decisions import DecisionDesk, RefusedError, Reject, find
 from servicekit.deadletters.letters import Connection, Letter, LetterBook
 
@@ -24,7 +25,7 @@ class ToolSettings(Protocol):
     """What the tool needs of a service's settings."""
 
     @property
-    def kafka_bootstrap(self) -> str: ...  # noqa: D102 - as in `settings.KafkaSettings`
+    def kafka(self) -> KafkaAccess: ...  # noqa: D102 - as in `settings.KafkaSettings`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,14 +67,17 @@ def run(
         )
     except RefusedError as error:
         print(f"{JOB}: {error}", file=sys.stderr)
+    except (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed) as error:
+        print(f"{JOB}: Kafka does not let {settings.kafka.username} do this: {error!r}", file=sys.stderr)
+        print(f"  what to do: come as {service}-{JOB}, the tool's own principal (`KAFKA_USERNAME`)", file=sys.stderr)
     except (KafkaError, OSError, TimeoutError) as error:
-        print(f"{JOB}: {settings.kafka_bootstrap} or the database did not do it: {error!r}", file=sys.stderr)
+        print(f"{JOB}: {settings.kafka.bootstrap} or the database did not do it: {error!r}", file=sys.stderr)
         print(f"  what to do: look at both, then `{JOB} list`: what is in it is undecided", file=sys.stderr)
     return 1
 
 
 def _connection(settings: ToolSettings, service: str) -> Connection:
-    return {"bootstrap_servers": settings.kafka_bootstrap, "client_id": f"{service}-{JOB}"}
+    return {**settings.kafka.options(), "client_id": f"{service}-{JOB}"}
 
 
 async def _do(

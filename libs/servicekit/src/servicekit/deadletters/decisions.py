@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 
 from production_contracts.dead_letters import DeadLetterDecision, Origin, audit_record
+from production_contracts.principals import DEAD_LETTER_TRANSACTIONS
 from production_contracts.topics import COMMANDS_OF, LARGEST_DEAD_LETTER
 from servicekit.clock import now
 from servicekit.deadletters.letters import DEADLINE_S, Connection, Letter, LetterBook
 from servicekit.kafka import REQUEST_TIMEOUT_MS
 
-TRANSACTIONAL_ID: Final = "deadletters"
 TRANSACTION_MS: Final = 10_000
 """What a tool that has died leaves open is ended by Kafka after so long; consumers of the partition wait for it."""
 
@@ -90,7 +90,7 @@ class DecisionDesk:
         """Fence others off, and read what they had decided until then: in this order."""
         producer = AIOKafkaProducer(
             **self._connection,
-            transactional_id=TRANSACTIONAL_ID,
+            transactional_id=DEAD_LETTER_TRANSACTIONS,
             transaction_timeout_ms=TRANSACTION_MS,
             acks="all",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
