@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
 from types import MappingProxyType
@@ -75,15 +76,31 @@ class Kafka(NativeEngine):
         super().__init__(data=data, log=log, port=port, durable=durable, account=account)
         self.controller_port = controller_port
         self.jars = jars
+        self.doors: Mapping[int, int] = {}
+        """Ports to listen on besides its own, each advertised as another: where a proxy stands before Kafka."""
 
     def prepare(self) -> None:
         """Write the settings, and format the storage at the first start."""
         super().prepare()
         self._write("log4j2.properties", LOGGING)
+        own = f"PLAINTEXT://{HOST}:{self.port}"
+        doors = {f"DOOR{port}": (port, advertised) for port, advertised in self.doors.items()}
         settings = SETTINGS | {
             "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
-            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+            "listeners": ",".join(
+                [
+                    own,
+                    *(f"{door}://{HOST}:{port}" for door, (port, _) in doors.items()),
+                    f"CONTROLLER://{HOST}:{self.controller_port}",
+                ]
+            ),
+            "advertised.listeners": ",".join(
+                [own, *(f"{door}://{HOST}:{advertised}" for door, (_, advertised) in doors.items())]
+            ),
+            "listener.security.protocol.map": ",".join(
+                [SETTINGS["listener.security.protocol.map"], *(f"{door}:PLAINTEXT" for door in doors)]
+            ),
+            **{f"listener.name.{door.lower()}.num.network.threads": "1" for door in doors},
             "log.dirs": f"{self.data}/log",
         }
         self._write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
