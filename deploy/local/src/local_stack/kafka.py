@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from signal import Signals
 from types import MappingProxyType
@@ -70,6 +71,7 @@ SETTINGS = MappingProxyType(
 
 BROKER = "broker"
 _LOGIN = "org.apache.kafka.common.security"
+_SCRAM = f"{_LOGIN}.scram.ScramLoginModule required;"
 
 
 def access_settings(credentials: Credentials, *, is_open: bool) -> dict[str, str]:
@@ -82,7 +84,17 @@ def access_settings(credentials: Credentials, *, is_open: bool) -> dict[str, str
         "super.users": ";".join(super_users),
         "listener.name.clients.plain.sasl.jaas.config": plain,
         "listener.name.controller.plain.sasl.jaas.config": plain,
-        "listener.name.clients.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
+        "listener.name.clients.scram-sha-512.sasl.jaas.config": _SCRAM,
+    }
+
+
+def door_settings(door: str) -> dict[str, str]:
+    """Let clients log in at a listener that stands behind a proxy."""
+    listener = f"listener.name.{door.lower()}"
+    return {
+        f"{listener}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        f"{listener}.scram-sha-512.sasl.jaas.config": _SCRAM,
+        f"{listener}.num.network.threads": "1",
     }
 
 
@@ -110,19 +122,31 @@ class Kafka(NativeEngine):
         self.open_port = open_port
         self.credentials = credentials
         self.jars = jars
+        self.doors: Mapping[int, int] = {}
+        """Ports to listen on besides its own, each advertised as another: where a proxy stands before Kafka."""
 
     def prepare(self) -> None:
         """Write the settings, and format the storage at the first start."""
         super().prepare()
         self._write("log4j2.properties", LOGGING)
-        listeners = f"CLIENTS://{HOST}:{self.port}"
+        listeners = {"CLIENTS": (self.port, self.port)}
         if self.open_port is not None:
-            listeners += f",OPEN://{HOST}:{self.open_port}"
+            listeners["OPEN"] = (self.open_port, self.open_port)
+        listeners |= {f"DOOR{port}": (port, advertised) for port, advertised in self.doors.items()}
         settings = SETTINGS | access_settings(self.credentials, is_open=self.open_port is not None)
+        for port in self.doors:
+            settings |= door_settings(f"DOOR{port}")
+        doors = "".join(f",DOOR{port}:SASL_PLAINTEXT" for port in self.doors)
         settings |= {
             "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
-            "listeners": f"{listeners},CONTROLLER://{HOST}:{self.controller_port}",
-            "advertised.listeners": listeners,
+            "listeners": ",".join(
+                [
+                    *(f"{name}://{HOST}:{port}" for name, (port, _) in listeners.items()),
+                    f"CONTROLLER://{HOST}:{self.controller_port}",
+                ]
+            ),
+            "advertised.listeners": ",".join(f"{name}://{HOST}:{port}" for name, (_, port) in listeners.items()),
+            "listener.security.protocol.map": SETTINGS["listener.security.protocol.map"] + doors,
             "log.dirs": f"{self.data}/log",
         }
         self._write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))

@@ -59,10 +59,11 @@ class System:
         *,
         changes: Mapping[str, Mapping[str, str]] | None = None,
         make: Callable[[Place], Trio] = native,
+        logs: Path | None = None,
     ) -> None:
-        """Describe the system; `changes` are settings by service, as `Services` takes them."""
+        """Describe the system; `changes` are settings by service, as `Services` takes them. Logs as of `Engines`."""
         self.ports = Ports.free()
-        self.engines = Engines(folder, ports=self.ports, durable=False, make=make)
+        self.engines = Engines(folder, ports=self.ports, durable=False, logs=logs, make=make)
         self.issuer = Issuer.new(f"http://{HOST}:{self.ports.issuer}")
         self.services = Services(
             self.engines.addresses,
@@ -95,8 +96,7 @@ class System:
             start_provisioned(self.engines, self.services.environment)
             running.callback(self.engines.stop)
             running.enter_context(self.services)
-            self.services.start_all()
-            self.services.start("notifications", number=2, port=self.second_notifications_port)
+            self.start_services()
             self._running = running.pop_all()
 
     @contextlib.contextmanager
@@ -107,6 +107,11 @@ class System:
             yield
         finally:
             self._issuer_server.away = False
+
+    def start_services(self) -> None:
+        """Start the instances, and wait until each is ready."""
+        self.services.start_all()
+        self.services.start("notifications", number=2, port=self.second_notifications_port)
 
     def stop(self) -> None:
         """Stop everything, in order."""
