@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token visitor demo test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token visitor demo chaos test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -38,7 +38,14 @@ visitor: ## Print what a client of Kafka logs in with: env $(make -s visitor) py
 demo: ## Play a story against the running system
 	@$(PYTHON_BIN)/python -m local_stack.demo
 
-test: setup ## Run every test, on real engines
+RUN_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
+FAULTS ?= all
+chaos: ## Break it on purpose, under load, and check every promise: make chaos SECONDS=600 SEED=1 FAULTS=all
+	@deploy/local/setup chaos
+	@$(PYTHON_BIN)/python -m local_stack.chaos --seconds '$(RUN_SECONDS)' --faults '$(FAULTS)' $(if $(SEED),--seed '$(SEED)')
+
+test: ## Run every test, on real engines
+	@deploy/local/setup chaos
 	@contracts/validation/setup
 	@$(PYTHON_BIN)/pytest -n 2 --dist loadfile
 

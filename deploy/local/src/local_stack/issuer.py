@@ -223,6 +223,9 @@ def _handler(served: IssuerServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Say nothing of what was answered: it is asked all the time, in terminals that tell something else."""
+
         def do_GET(self) -> None:
             if served.away:
                 self.close_connection = True
