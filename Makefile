@@ -1,12 +1,15 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token demo test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token chaos demo test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
 USER_NAME = $(if $(filter command line,$(origin USER)),$(USER),ana)
 TTL ?= 12h
 VERSION ?= 2
+SECONDS ?= 600
+SEED ?= 1
+FAULTS ?= all
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +37,9 @@ token: ## Print a token: make token TENANT=acme ROLE=admin USER=ana [TTL=12h] [V
 
 demo: ## Play a story against the running system
 	@$(PYTHON_BIN)/python -m local_stack.demo
+
+chaos: setup ## Break the system on purpose and check its promises: make chaos [SECONDS=600] [SEED=1] [FAULTS=all]
+	@$(PYTHON_BIN)/python -m local_stack.chaos --seconds '$(SECONDS)' --seed '$(SEED)' --faults '$(FAULTS)'
 
 test: setup ## Run every test, on real engines
 	@contracts/validation/setup

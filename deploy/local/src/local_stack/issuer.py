@@ -217,6 +217,9 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def log_message(self, *_: object) -> None:
+            """Say nothing of a request that was answered."""
+
         def do_GET(self) -> None:
             if self.path == JWKS_PATH:
                 self._answer(HTTPStatus.OK, issuer.jwks())

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from local_stack import checkout
-from local_stack.chaos import history
 from local_stack.chaos.run import Finding, run
 from local_stack.chaos.schedule import KINDS, read_kinds
 from local_stack.failure import StackFailure
