@@ -104,7 +104,9 @@ class Client:
             intent = self._intend()
             self.log.commands += 1
             self.open.append(intent)
-            while not await self._ask(intent) and self.log.clock() < end:
+            while not await self._ask(intent):
+                if self.log.clock() >= end:
+                    break
                 await asyncio.sleep(self.chance.uniform(0.1, 1.5))
             if intent.status == 202 and self.chance.random() < 0.5:  # noqa: PLR2004 - the rest is asked for in the end
                 await self._learn(intent, seconds=min(10.0, end - self.log.clock()))
