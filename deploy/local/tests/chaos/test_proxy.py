@@ -95,7 +95,7 @@ async def test_a_silent_link_holds_back_and_gives_all_in_order_when_mended(link:
         await held_back(link)
         assert not waiting.done()
         await link.mend()
-        assert await waiting == [b"b", b"c"]
+        assert list(await waiting) == [b"b", b"c"]
 
 
 async def test_a_slow_link_holds_back_for_a_while(link: Link) -> None:
