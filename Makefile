@@ -7,6 +7,9 @@ ROLE ?= admin
 USER_NAME = $(if $(filter command line,$(origin USER)),$(USER),ana)
 TTL ?= 12h
 VERSION ?= 2
+SECONDS ?= 600
+SEED ?= 1
+FAULTS ?= all
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +41,9 @@ visitor: ## Print what a client of Kafka logs in with: env $(make -s visitor) py
 demo: ## Play a story against the running system
 	@$(PYTHON_BIN)/python -m local_stack.demo
 
-RUN_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
-FAULTS ?= all
-chaos: ## Break it on purpose, under load, and check every promise: make chaos SECONDS=600 SEED=1 FAULTS=all
+chaos: ## Break it on purpose, under load, and check every promise: make chaos [SECONDS=600] [SEED=1] [FAULTS=all]
 	@deploy/local/setup chaos
-	@$(PYTHON_BIN)/python -m local_stack.chaos --seconds '$(RUN_SECONDS)' --faults '$(FAULTS)' $(if $(SEED),--seed '$(SEED)')
+	@$(PYTHON_BIN)/python -m local_stack.chaos --seconds '$(SECONDS)' --seed '$(SEED)' --faults '$(FAULTS)'
 
 test: ## Run every test, on real engines
 	@deploy/local/setup chaos

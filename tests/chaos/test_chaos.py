@@ -1,23 +1,23 @@
-"""Every kind of fault, on the whole system under load: two minutes with a fixed seed break no promise."""
+"""Two minutes of every fault under load, and every promise still holds."""
 
-import shutil
+from pathlib import Path
 
 import pytest
 
 from local_stack.chaos.run import run
-from local_stack.chaos.schedule import KINDS, plan
+from local_stack.chaos.schedule import KINDS
 from local_stack.testing import temporary_folder
 
-SEED, SECONDS = 1, 120.0
+SECONDS = 120
+SEED = 20261125
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 async def test_two_minutes_of_every_fault_break_no_promise() -> None:
-    assert {fault.kind for fault in plan(SEED, SECONDS)} == set(KINDS)
-    folder = temporary_folder()
-    async with await run(folder, seconds=SECONDS, seed=SEED, kinds=tuple(KINDS), say=print) as done:
+    folder: Path = temporary_folder()
+    async with await run(folder, seconds=SECONDS, seed=SEED, kinds=tuple(KINDS)) as done:
         findings = await done.judge()
-        assert done.faults == len(plan(SEED, SECONDS))
-    breached = [finding.render() for finding in findings if finding.breaches]
-    assert not breached, "\n".join([*breached, f"history and logs: {folder}"])
-    shutil.rmtree(folder)
+        breached = [finding.render() for finding in findings if finding.breaches]
+        assert not breached, "\n".join([f"seed {SEED}, kept in {folder}", *breached])
+        assert done.faults >= len(KINDS)
+        assert done.commands > 1_000

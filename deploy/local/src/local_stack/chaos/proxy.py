@@ -59,8 +59,10 @@ class Link:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Break everything off."""
+        """Break everything off, and wait until it is."""
         self.cut()
+        while self.sides:  # noqa: ASYNC110 - a turn of the loop or two
+            await asyncio.sleep(0)
 
 
 class _Side(asyncio.Protocol):
@@ -75,6 +77,11 @@ class _Side(asyncio.Protocol):
         self._ended = False
         self._connecting: asyncio.Task[None] | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether something waits here to be passed on."""
+        return bool(self._held)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._link.sides.add(self)
@@ -87,9 +94,6 @@ class _Side(asyncio.Protocol):
             await asyncio.get_running_loop().create_connection(lambda: other, HOST, self._link.target)
         except OSError:
             self.abort()  # nobody listens: the nearest to a refusal that is left
-            return
-        if self._ended or self._transport.is_closing():
-            other.abort()
             return
         self._other = other
         self.flush()

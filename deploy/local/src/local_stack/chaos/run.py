@@ -26,10 +26,10 @@ from local_stack.clients.waiting import until
 from local_stack.part import wait_until_ready
 from local_stack.process import ended
 
-CLIENTS = (8, 6, 4, 2, 2, 2)
+CLIENTS = (10, 8, 5, 3, 3, 3)
 """How many book in each tenant: hot ones and cold ones."""
 
-REST_SECONDS = 0.5
+REST_SECONDS = 0.4
 DECIDED_WITHIN_SECONDS = 30.0
 """After the last fault everything that was accepted is decided within so long."""
 
