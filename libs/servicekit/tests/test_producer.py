@@ -1,6 +1,8 @@
 """Producers on a real broker, and the dead letters that go through them."""
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import OutOfOrderSequenceNumber
 from libs.servicekit.tests.broker import Broker, Taken, until
 
 from production_contracts.envelope import KafkaRecord
@@ -46,6 +48,34 @@ async def test_a_record_larger_than_kafka_takes_is_refused_and_the_next_is_sent(
         await broker.producer.send_and_wait(record(topic, b"x" * 2_000_000))
     await broker.producer.send_and_wait(record(topic, b"x"))
     assert await broker.ends(topic) == [1]
+
+
+@pytest.mark.parametrize("how", ["alone", "together"])
+async def test_a_batch_that_was_given_up_is_not_missed_by_those_that_follow(broker: Broker, how: str) -> None:
+    topic = await broker.topic()
+    producer = Producer(broker.bootstrap, "gap")
+
+    async def send(value: bytes) -> None:
+        if how == "together":
+            await producer.send_together([record(topic, value)], partition=0)
+        else:
+            await producer.send_and_wait(record(topic, value))
+
+    await producer.start()
+    try:
+        await until(lambda: producer.ready, "a producer")
+        await send(b"1")
+        first = producer._connected()
+        # What aiokafka leaves behind when it gives a batch up for want of a leader (`drain_by_nodes`).
+        first._txn_manager.increment_sequence_number(TopicPartition(topic, 0), 3)
+        with pytest.raises(OutOfOrderSequenceNumber):
+            await send(b"2")
+        await until(lambda: producer._producer is not first, "another producer")
+        for value in (b"3", b"4"):
+            await send(value)
+        assert [one.value for one in await broker.read(topic, 3)] == [b"1", b"3", b"4"]
+    finally:
+        await producer.stop()
 
 
 async def test_partitions_are_named_in_order(broker: Broker) -> None:

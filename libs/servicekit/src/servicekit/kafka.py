@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -67,6 +68,9 @@ BATCH_SIZE = Histogram(
 RETRIED_BATCHES = Counter(
     "consumer_batches_retried_total", "Batches that were taken again after an outage", ["consumer"]
 )
+PRODUCERS_REPLACED = Counter(
+    "producer_replaced_total", "Producers that were replaced because Kafka had not taken a batch of theirs"
+)
 LAG = Gauge(
     "consumer_lag_records",
     "Records past those handed over, of the partitions that this instance reads",
@@ -86,7 +90,11 @@ class ConsumerStoppedError(Exception):
 
 
 class Producer:
-    """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away."""
+    """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away.
+
+    aiokafka counts a batch that it gives up among those that Kafka has: whatever follows in that partition is refused
+    as out of order, for ever. So where Kafka has not taken a batch, a new producer takes the place of the old one.
+    """
 
     def __init__(self, kafka: KafkaAccess | str, client_id: str) -> None:
         """Make a producer; nothing is connected yet."""
@@ -122,13 +130,12 @@ class Producer:
             with suppress(asyncio.CancelledError):
                 await self._connecting
         producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
+        await _retire(producer)
 
     async def _connect(self) -> None:
         wait = _FIRST_WAIT_S
-        while self._producer is None:
+        replaced = self._producer
+        while self._producer is replaced:
             producer = AIOKafkaProducer(**self._options)
             try:
                 await producer.start()
@@ -140,6 +147,15 @@ class Producer:
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
                 self._producer = producer
+        await _retire(replaced)
+
+    def _look_after(self, producer: AIOKafkaProducer, sent: "asyncio.Future[RecordMetadata]") -> None:
+        """Replace the producer once Kafka has refused, or not taken, what it sent."""
+        failed = not sent.cancelled() and isinstance(sent.exception(), KafkaError)
+        if failed and producer is self._producer and (self._connecting is None or self._connecting.done()):
+            PRODUCERS_REPLACED.inc()
+            log.warning("producer_replaced", error=repr(sent.exception()))
+            self._connecting = asyncio.create_task(self._connect(), name="producer-connect")
 
     def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -171,6 +187,7 @@ class Producer:
             message = f"the record was not taken: {error!r}"
             raise KafkaUnavailableError(message) from error
         sending.end_with(sent)
+        sent.add_done_callback(partial(self._look_after, producer))
         return sent
 
     async def send_and_wait(self, record: KafkaRecord) -> RecordMetadata:
@@ -222,8 +239,15 @@ class Producer:
         )
         for one in taken:
             one.end_with(sent)
+        sent.add_done_callback(partial(self._look_after, producer))
         await asyncio.wait_for(sent, DELIVERY_TIMEOUT_S)
         return len(taken)
+
+
+async def _retire(producer: AIOKafkaProducer | None) -> None:
+    if producer is not None:
+        with suppress(TimeoutError, KafkaError):
+            await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
 
 
 class _Consumption:
