@@ -33,10 +33,15 @@ class Sleeper:
             address, sock=wire, max_queue=1, ping_interval=None, compression=None, close_timeout=0, proxy=None
         )
         await self.send("40" + json.dumps(self._auth))
-        async for message in self._connection:
-            if isinstance(message, str) and message.startswith('42["ready"'):
-                return self
-        unexpected = "the connection ended before it was ready"
+        await self.hear('42["ready"')
+        return self
+
+    async def hear(self, beginning: str) -> None:
+        """Read up to a packet that begins so; AssertionError where the connection ends before."""
+        async for message in self._connected:
+            if isinstance(message, str) and message.startswith(beginning):
+                return
+        unexpected = f"the connection ended before there was {beginning}"
         raise AssertionError(unexpected)
 
     async def send(self, packet: str) -> None:
