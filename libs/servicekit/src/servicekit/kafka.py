@@ -81,7 +81,11 @@ class KafkaUnavailableError(Exception):
 
 
 class Producer:
-    """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away."""
+    """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away.
+
+    A batch that fails for good leaves a gap in the sequence numbers of its partition, and Kafka takes nothing more
+    there (aio-libs/aiokafka#1017: "until we restart pods"). So each failure makes a new producer, which counts anew.
+    """
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
         """Make a producer; nothing is connected yet."""
@@ -96,6 +100,7 @@ class Producer:
         }
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def ready(self) -> bool:
@@ -118,12 +123,37 @@ class Producer:
                 await self._connecting
         producer, self._producer = self._producer, None
         if producer is not None:
+            self._retire(producer)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    def _retire(self, producer: AIOKafkaProducer) -> None:
+        """Let a producer send what it holds, within a deadline, and go."""
+
+        async def stop() -> None:
             with suppress(TimeoutError, KafkaError):
                 await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
 
+        task = asyncio.create_task(stop(), name="producer-stop")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    def _watch(self, producer: AIOKafkaProducer, sent: "asyncio.Future[RecordMetadata]") -> None:
+        """Replace the producer if this fails, once."""
+
+        def look(done: "asyncio.Future[RecordMetadata]") -> None:
+            error = None if done.cancelled() else done.exception()
+            if error is None or producer is not self._producer:
+                return
+            if self._connecting is not None and self._connecting.done():
+                log.warning("producer_replaced", error=repr(error))
+                self._connecting = asyncio.create_task(self._connect(), name="producer-connect")
+
+        sent.add_done_callback(look)
+
     async def _connect(self) -> None:
-        wait = _FIRST_WAIT_S
-        while self._producer is None:
+        wait, lost = _FIRST_WAIT_S, self._producer
+        while self._producer is lost:
             producer = AIOKafkaProducer(**self._options)
             try:
                 await producer.start()
@@ -135,6 +165,8 @@ class Producer:
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
                 self._producer = producer
+        if lost is not None:
+            self._retire(lost)
 
     def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -165,6 +197,7 @@ class Producer:
             sending.end(error)
             message = f"the record was not taken: {error!r}"
             raise KafkaUnavailableError(message) from error
+        self._watch(producer, sent)
         sending.end_with(sent)
         return sent
 
@@ -215,6 +248,7 @@ class Producer:
         sent = await asyncio.wait_for(
             producer.send_batch(batch, records[0].topic, partition=partition), DELIVERY_TIMEOUT_S
         )
+        self._watch(producer, sent)
         for one in taken:
             one.end_with(sent)
         await asyncio.wait_for(sent, DELIVERY_TIMEOUT_S)
