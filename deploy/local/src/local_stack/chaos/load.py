@@ -136,6 +136,7 @@ class Client:
             if await self._ask(intent) and intent.settled:
                 return True
             self.open.append(intent)
+            await asyncio.sleep(0.3)
         return False
 
     async def _ask(self, intent: Intent) -> bool:
