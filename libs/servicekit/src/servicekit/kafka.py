@@ -131,8 +131,11 @@ class Producer:
         """Let a producer send what it holds, within a deadline, and go."""
 
         async def stop() -> None:
-            with suppress(TimeoutError, KafkaError):
+            try:
                 await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
+            except (TimeoutError, KafkaError):  # it would try for ever, and a second `stop` does nothing
+                await producer._sender.close()  # noqa: SLF001
+                await producer.client.close()
 
         task = asyncio.create_task(stop(), name="producer-stop")
         self._retiring.add(task)
