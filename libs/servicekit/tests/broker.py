@@ -34,14 +34,16 @@ class Broker:
     producer: Producer
     _started: list[Consumers] = field(default_factory=list)
 
-    async def topic(self, partitions: int = 1) -> str:
-        """Make a topic, and the one of its dead letters."""
+    async def topic(self, partitions: int = 1, **settings: str) -> str:
+        """Make a topic, and the one of its dead letters; `settings` with underscores for dots."""
         name = f"test-{uuid4().hex}"
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         try:
             names = (name, name + DEAD_LETTER_SUFFIX)
-            await admin.create_topics([NewTopic(made, partitions, replication_factor=1) for made in names])
+            configs = {setting.replace("_", "."): value for setting, value in settings.items()}
+            made = [NewTopic(one, partitions, replication_factor=1, topic_configs=configs) for one in names]
+            await admin.create_topics(made)
         finally:
             await admin.close()
         return name

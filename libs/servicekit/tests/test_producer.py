@@ -2,7 +2,7 @@
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import OutOfOrderSequenceNumber
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 from libs.servicekit.tests.broker import Broker, Taken, until
 
 from production_contracts.envelope import KafkaRecord
@@ -76,6 +76,32 @@ async def test_a_batch_that_was_given_up_is_not_missed_by_those_that_follow(brok
         assert [one.value for one in await broker.read(topic, 3)] == [b"1", b"3", b"4"]
     finally:
         await producer.stop()
+
+
+async def test_after_a_batch_that_kafka_refused_its_partition_takes_records_again(broker: Broker) -> None:
+    topic = await broker.topic(max_message_bytes="2000")
+    await broker.producer.send_and_wait(record(topic, b"before"))
+    with pytest.raises(KafkaError):
+        await broker.producer.send_and_wait(record(topic, b"x" * 5000))  # its sequence number is gone with it
+
+    async def taken() -> bool:
+        try:
+            await broker.producer.send_and_wait(record(topic, b"after"))
+        except KafkaError:
+            return False
+        return True
+
+    await until(taken, "a record is taken")
+    assert [one.value for one in await broker.read(topic, 2)] == [b"before", b"after"]
+
+
+async def test_what_a_replaced_producer_still_holds_is_sent(broker: Broker) -> None:
+    topic = await broker.topic(partitions=2, max_message_bytes="2000")
+    refused = await broker.producer.send(record(topic, b"x" * 5000, partition=0))
+    others = [await broker.producer.send(record(topic, b"%d" % number, partition=1)) for number in range(20)]
+    with pytest.raises(KafkaError):
+        await refused
+    assert [(await one).offset for one in others] == list(range(20))
 
 
 async def test_partitions_are_named_in_order(broker: Broker) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -92,8 +91,8 @@ class ConsumerStoppedError(Exception):
 class Producer:
     """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away.
 
-    aiokafka counts a batch that it gives up among those that Kafka has: whatever follows in that partition is refused
-    as out of order, for ever. So where Kafka has not taken a batch, a new producer takes the place of the old one.
+    A batch that fails for good leaves a gap in the sequence numbers of its partition, and Kafka takes nothing more
+    there (aio-libs/aiokafka#1017: "until we restart pods"). So each failure makes a new producer, which counts anew.
     """
 
     def __init__(self, kafka: KafkaAccess | str, client_id: str) -> None:
@@ -109,6 +108,7 @@ class Producer:
         }
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def ready(self) -> bool:
@@ -130,12 +130,42 @@ class Producer:
             with suppress(asyncio.CancelledError):
                 await self._connecting
         producer, self._producer = self._producer, None
-        await _retire(producer)
+        if producer is not None:
+            self._retire(producer)
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    def _retire(self, producer: AIOKafkaProducer) -> None:
+        """Let a producer send what it holds, within a deadline, and go."""
+
+        async def stop() -> None:
+            try:
+                await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
+            except (TimeoutError, KafkaError):  # it would try for ever, and a second `stop` does nothing
+                await producer._sender.close()  # noqa: SLF001
+                await producer.client.close()
+
+        task = asyncio.create_task(stop(), name="producer-stop")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    def _watch(self, producer: AIOKafkaProducer, sent: "asyncio.Future[RecordMetadata]") -> None:
+        """Replace the producer if this fails, once."""
+
+        def look(done: "asyncio.Future[RecordMetadata]") -> None:
+            error = None if done.cancelled() else done.exception()
+            if error is None or producer is not self._producer:
+                return
+            if self._connecting is not None and self._connecting.done():
+                PRODUCERS_REPLACED.inc()
+                log.warning("producer_replaced", error=repr(error))
+                self._connecting = asyncio.create_task(self._connect(), name="producer-connect")
+
+        sent.add_done_callback(look)
 
     async def _connect(self) -> None:
-        wait = _FIRST_WAIT_S
-        replaced = self._producer
-        while self._producer is replaced:
+        wait, lost = _FIRST_WAIT_S, self._producer
+        while self._producer is lost:
             producer = AIOKafkaProducer(**self._options)
             try:
                 await producer.start()
@@ -147,15 +177,8 @@ class Producer:
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
                 self._producer = producer
-        await _retire(replaced)
-
-    def _look_after(self, producer: AIOKafkaProducer, sent: "asyncio.Future[RecordMetadata]") -> None:
-        """Replace the producer once Kafka has refused, or not taken, what it sent."""
-        failed = not sent.cancelled() and isinstance(sent.exception(), KafkaError)
-        if failed and producer is self._producer and (self._connecting is None or self._connecting.done()):
-            PRODUCERS_REPLACED.inc()
-            log.warning("producer_replaced", error=repr(sent.exception()))
-            self._connecting = asyncio.create_task(self._connect(), name="producer-connect")
+        if lost is not None:
+            self._retire(lost)
 
     def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -186,8 +209,8 @@ class Producer:
             sending.end(error)
             message = f"the record was not taken: {error!r}"
             raise KafkaUnavailableError(message) from error
+        self._watch(producer, sent)
         sending.end_with(sent)
-        sent.add_done_callback(partial(self._look_after, producer))
         return sent
 
     async def send_and_wait(self, record: KafkaRecord) -> RecordMetadata:
@@ -237,17 +260,11 @@ class Producer:
         sent = await asyncio.wait_for(
             producer.send_batch(batch, records[0].topic, partition=partition), DELIVERY_TIMEOUT_S
         )
+        self._watch(producer, sent)
         for one in taken:
             one.end_with(sent)
-        sent.add_done_callback(partial(self._look_after, producer))
         await asyncio.wait_for(sent, DELIVERY_TIMEOUT_S)
         return len(taken)
-
-
-async def _retire(producer: AIOKafkaProducer | None) -> None:
-    if producer is not None:
-        with suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(producer.stop(), DELIVERY_TIMEOUT_S)
 
 
 class _Consumption:

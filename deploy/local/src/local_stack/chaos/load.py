@@ -126,6 +126,19 @@ class Client:
         self.open = [one for one in self.open if not one.settled]
         return len(self.open)
 
+    async def served(self, seconds: float) -> bool:
+        """Ask for something new until it is answered with its outcome, and tell whether that was within ``seconds``."""
+        deadline = self.log.clock() + seconds
+        while self.log.clock() < deadline:
+            intent = self._intend()
+            intent.asynchronous = False
+            self.log.commands += 1
+            if await self._ask(intent) and intent.settled:
+                return True
+            self.open.append(intent)
+            await asyncio.sleep(0.3)
+        return False
+
     async def _ask(self, intent: Intent) -> bool:
         """Ask once, and tell whether there is nothing more to ask with this key."""
         intent.attempts += 1
