@@ -95,8 +95,8 @@ async def test_booking_is_killed_twice_in_a_stream_of_creates_and_every_night_is
     tenant: Tenant, part: Callable[[str], Part]
 ) -> None:
     stream = Stream(tenant.caller(), await tenant.artist())
-    asking = asyncio.create_task(stream.book(again=False))
     async with tenant.watcher() as watcher:
+        asking = asyncio.create_task(stream.book(again=False))
         for count in (20, 70):
             await stream.answered(count)
             part("booking").kill()

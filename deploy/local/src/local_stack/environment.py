@@ -82,11 +82,11 @@ def provisioning_environment(engines: Addresses) -> dict[str, str]:
 
 
 def kafka_environment(access: KafkaAccess) -> dict[str, str]:
-    """Give the settings, without a prefix, that make a client come so."""
+    """Give the settings, without a prefix, that make a client come so; the mechanism where it is not the default."""
     return {
         "KAFKA_BOOTSTRAP": access.bootstrap,
         "KAFKA_SECURITY_PROTOCOL": access.protocol,
-        "KAFKA_SASL_MECHANISM": access.mechanism,
+        **({} if access.mechanism == "SCRAM-SHA-512" else {"KAFKA_SASL_MECHANISM": access.mechanism}),
         "KAFKA_USERNAME": access.username or "",
         "KAFKA_PASSWORD": access.password or "",
     }
