@@ -154,8 +154,13 @@ class KafkaContainer(Container):
         settings = kafka.SETTINGS | kafka.access_settings(place.credentials, is_open=place.kafka_open_port is not None)
         settings |= {
             "controller.quorum.voters": "1@localhost:9093",
-            "listeners": f"{inside},CONTROLLER://:9093",
-            "advertised.listeners": outside,
+            "listeners": f"{inside},INNER://localhost:9095,CONTROLLER://:9093",
+            "advertised.listeners": f"{outside},INNER://localhost:9095",
+            # The node speaks to itself to end a transaction, and from within it can't reach what is published outside.
+            "inter.broker.listener.name": "INNER",
+            "listener.security.protocol.map": settings["listener.security.protocol.map"] + ",INNER:SASL_PLAINTEXT",
+            "listener.name.inner.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.inner.plain.sasl.jaas.config": settings["listener.name.clients.plain.sasl.jaas.config"],
         }
         container = DockerContainer(KAFKA_IMAGE).with_env("KAFKA_HEAP_OPTS", "-Xmx512m")
         for name, setting in settings.items():
