@@ -16,7 +16,9 @@ from local_stack.part import Part, wait_until_ready
 from local_stack.port import HOST, Ports, free_ports
 from local_stack.postgres import SUPERUSER, PostgreSQL
 from local_stack.redis_server import Redis
+from local_stack.redis_server import url as redis_url
 from production_contracts.principals import PROVISIONING
+from production_contracts.redis_users import ADMIN
 from servicekit.access import KafkaAccess
 
 
@@ -50,8 +52,12 @@ class Addresses:
 
     @property
     def redis_url(self) -> str:
-        """The URL of Redis, its first database."""
-        return f"redis://{HOST}:{self.redis_port}/0"
+        """The URL of Redis for the administrator, whom nothing is denied: for tools and tests."""
+        return self.redis_url_as(ADMIN)
+
+    def redis_url_as(self, user: str) -> str:
+        """Give the URL of Redis, its first database, for a user of the contracts or `ADMIN`."""
+        return redis_url(self.redis_port, self.credentials, user)
 
     def postgres_url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """Give the URL of a database for a role, as the services and SQLAlchemy take it (asyncpg)."""
@@ -100,6 +106,7 @@ def native(place: Place) -> Trio:
             port=place.ports.redis,
             durable=place.durable,
             account=redis,
+            credentials=place.credentials,
         ),
         kafka=Kafka(
             data=place.data / "kafka",
@@ -182,8 +189,12 @@ class Engines:
 
     @property
     def redis_url(self) -> str:
-        """The URL of Redis, its first database."""
+        """The URL of Redis for the administrator, whom nothing is denied: for tools and tests."""
         return self.addresses.redis_url
+
+    def redis_url_as(self, user: str) -> str:
+        """Give the URL of Redis, its first database, for a user of the contracts or `ADMIN`."""
+        return self.addresses.redis_url_as(user)
 
     def postgres_url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """Give the URL of a database for a role, as the services and SQLAlchemy take it (asyncpg)."""

@@ -33,7 +33,7 @@ def service_environment(
     tenancy_url = f"http://{HOST}:{ports.tenancy}"
     own: dict[str, dict[str, str]] = {
         "gateway": {
-            "REDIS_URL": engines.redis_url,
+            "REDIS_URL": engines.redis_url_as("gateway"),
             "BOOKING_URL": booking_url,
             "TENANCY_URL": tenancy_url,
             "COMMAND_ID_KEY": engines.credentials.command_id_key,
@@ -42,7 +42,7 @@ def service_environment(
             "CORS_ORIGINS": json.dumps([FRONTEND]),
         },
         "notifications": {
-            "REDIS_URL": engines.redis_url,
+            "REDIS_URL": engines.redis_url_as("notifications"),
             "BOOKING_URL": booking_url,
             "TENANCY_URL": tenancy_url,
             "CORS_ORIGINS": json.dumps([FRONTEND]),

@@ -128,7 +128,7 @@ class Kafka(NativeEngine):
     def prepare(self) -> None:
         """Write the settings, and format the storage at the first start."""
         super().prepare()
-        self._write("log4j2.properties", LOGGING)
+        self.write("log4j2.properties", LOGGING)
         listeners = {"CLIENTS": (self.port, self.port)}
         if self.open_port is not None:
             listeners["OPEN"] = (self.open_port, self.open_port)
@@ -149,7 +149,7 @@ class Kafka(NativeEngine):
             "listener.security.protocol.map": SETTINGS["listener.security.protocol.map"] + doors,
             "log.dirs": f"{self.data}/log",
         }
-        self._write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
+        self.write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
         if (self.data / "log" / "meta.properties").exists():
             return
         command = [*self._java("64m", brief=True), "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID]
@@ -178,14 +178,6 @@ class Kafka(NativeEngine):
     def answers(self) -> bool:
         """Kafka says that it has started only when the broker is registered and unfenced; then it listens too."""
         return STARTED in self.child.output() and listens(self.port)
-
-    def _write(self, name: str, content: str) -> None:
-        path = self.data / name
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(content)
-        if self.account is not None:
-            os.chown(path, self.account.uid, self.account.gid)
 
     def _java(self, heap: str, *, brief: bool) -> list[str]:
         if not any(self.jars.glob("kafka_*.jar")):
