@@ -15,6 +15,7 @@ from signal import Signals
 from types import MappingProxyType
 
 from local_stack.account import Account, readable_copy, run_as
+from local_stack.certificates import Certificate
 from local_stack.credentials import Credentials
 from local_stack.failure import StackFailure
 from local_stack.part import NativeEngine
@@ -115,13 +116,19 @@ class Kafka(NativeEngine):
         account: Account | None,
         jars: Path,
         credentials: Credentials,
+        certificate: Certificate | None = None,
     ) -> None:
-        """Describe the node; `jars` is the folder with Kafka's own jars. Nobody has to log in at `open_port`."""
+        """Describe the node; `jars` is the folder with Kafka's own jars. Nobody has to log in at `open_port`.
+
+        With a certificate clients, and the node itself, come by TLS of the versions in `tls_versions`.
+        """
         super().__init__(data=data, log=log, port=port, durable=durable, account=account)
         self.controller_port = controller_port
         self.open_port = open_port
         self.credentials = credentials
         self.jars = jars
+        self.certificate = certificate
+        self.tls_versions = "TLSv1.3"
         self.doors: Mapping[int, int] = {}
         """Ports to listen on besides its own, each advertised as another: where a proxy stands before Kafka."""
 
@@ -149,6 +156,7 @@ class Kafka(NativeEngine):
             "listener.security.protocol.map": SETTINGS["listener.security.protocol.map"] + doors,
             "log.dirs": f"{self.data}/log",
         }
+        settings |= self._tls_settings(settings)
         self.write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
         if (self.data / "log" / "meta.properties").exists():
             return
@@ -178,6 +186,22 @@ class Kafka(NativeEngine):
     def answers(self) -> bool:
         """Kafka says that it has started only when the broker is registered and unfenced; then it listens too."""
         return STARTED in self.child.output() and listens(self.port)
+
+    def _tls_settings(self, settings: Mapping[str, str]) -> dict[str, str]:
+        if self.certificate is None:
+            return {}
+        keys = self.write("keystore.pem", self.certificate.key + self.certificate.certificate)
+        trusted = self.write("truststore.pem", self.certificate.ca)
+        protocols = settings["listener.security.protocol.map"].replace("CLIENTS:SASL_PLAINTEXT", "CLIENTS:SASL_SSL")
+        return {
+            "listener.security.protocol.map": protocols,
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(keys),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(trusted),
+            "ssl.enabled.protocols": self.tls_versions,
+            "ssl.protocol": self.tls_versions,
+        }
 
     def _java(self, heap: str, *, brief: bool) -> list[str]:
         if not any(self.jars.glob("kafka_*.jar")):
