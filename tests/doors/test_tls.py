@@ -1,31 +1,35 @@
 """Everything by TLS 1.3: a booking is made, a watcher hears of it, and whoever is not who they claim is refused."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
+import psycopg
 import pytest
 import redis.asyncio
 import socketio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from local_stack.certificates import Authority
-from local_stack.environment import SERVICES, WITH_DATABASE
+from local_stack.certificates import Authority, Certificate
+from local_stack.environment import SERVICES, dead_letter_environment
 from local_stack.port import HOST
+from local_stack.postgres import PostgreSQL
 from local_stack.provision import finish, start_job
+from local_stack.redis_server import Redis
+from local_stack.services import Instance
 from local_stack.system import System
 from local_stack.testing import temporary_folder
 from production_contracts.principals import BOOKING
-from servicekit.access import KafkaAccess, RedisAccess
-from servicekit.redis_pool import make_pool
+from servicekit.access import KafkaAccess
 
 ALL_PORTS = (*SERVICES, "issuer", "postgres", "redis", "kafka")
 DEADLINE_S = 60.0
@@ -60,8 +64,8 @@ def someone_elses() -> Authority:
     return Authority("Someone else's")
 
 
-def admin(whole: System, **words: Any) -> dict[str, str]:
-    return whole.at.authorization(tenant="sealed", role="admin", user="ana", **words)
+def admin(whole: System) -> dict[str, str]:
+    return whole.at.authorization(tenant="sealed", role="admin", user="ana")
 
 
 async def test_a_booking_is_made_and_a_watcher_hears_of_it(
@@ -116,10 +120,8 @@ async def test_whoever_speaks_http_to_a_port_of_https_gets_no_answer(whole: Syst
     writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
     with_answer = b""
     async with asyncio.timeout(DEADLINE_S):
-        try:
+        with contextlib.suppress(ConnectionError):
             with_answer = await reader.read()
-        except ConnectionError:
-            pass
     assert b"HTTP" not in with_answer
     writer.close()
 
@@ -127,8 +129,8 @@ async def test_whoever_speaks_http_to_a_port_of_https_gets_no_answer(whole: Syst
 async def test_the_engines_take_nobody_in_the_clear(whole: System) -> None:
     at = whole.engines.addresses
     dsn = at.postgres_dsn("booking", "booking_service").partition("?")[0]
-    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
-        await asyncpg.connect(dsn, ssl=False)
+    with pytest.raises(psycopg.OperationalError, match="no encryption"):
+        await psycopg.AsyncConnection.connect(dsn, sslmode="disable")
     clear = redis.asyncio.Redis.from_url(at.redis_url.replace("rediss", "redis"), socket_timeout=10)
     with pytest.raises(redis.exceptions.ConnectionError):
         await clear.ping()
@@ -145,20 +147,52 @@ async def test_the_engines_take_nobody_in_the_clear(whole: System) -> None:
         await kafka.close()
 
 
-@pytest.mark.parametrize("service", WITH_DATABASE)
-def test_every_job_that_needs_the_database_comes_by_tls_too(whole: System, service: str, tmp_path: Path) -> None:
-    environment = whole.services.environment[service]
-    for words in (["migrate"], ["rebuild", "--verify"], ["prune"], ["epoch", "--renew"], ["deadletters", "list"]):
-        command = [sys.executable, "-m", service, *words]
-        if words[0] == "deadletters":
-            name = f"{service}-deadletters"
-            login = whole.engines.kafka_access(name)
-            prefix = service.upper()
-            environment = environment | {
-                f"{prefix}_KAFKA_USERNAME": name,
-                f"{prefix}_KAFKA_PASSWORD": login.password or "",
-            }
-        finish([start_job("-".join([service, words[0]]), command, environment, tmp_path)])
+def test_every_job_that_needs_an_engine_comes_by_tls_too(whole: System, tmp_path: Path) -> None:
+    engines, environment = whole.engines.addresses, whole.services.environment["booking"]  # tenancy's are the same code
+    as_tool = dead_letter_environment(engines, environment, "booking")
+    jobs = {
+        "rebuild": (["rebuild", "--verify"], environment),
+        "prune": (["prune"], environment),
+        "epoch": (["epoch", "--renew"], environment),
+        "deadletters": (["deadletters", "list"], as_tool),
+    }
+    finish(
+        [
+            start_job(name, [sys.executable, "-m", "booking", *words], given, tmp_path)
+            for name, (words, given) in jobs.items()
+        ]
+    )
+
+
+def test_a_service_refuses_an_engine_with_a_certificate_of_another_says_so_and_recovers(
+    whole: System, authority: Authority, someone_elses: Authority
+) -> None:
+    postgres, redis_server = whole.engines.postgres, whole.engines.redis
+    assert isinstance(postgres, PostgreSQL)
+    assert isinstance(redis_server, Redis)
+    missing = {"booking": "postgresql", "tenancy": "postgresql", "notifications": "redis"}
+    instances = {instance.name: instance for instance in whole.services.instances}
+
+    def restart_as(one: Certificate, other: Certificate) -> None:
+        postgres.certificate, redis_server.certificate = one, other
+        for engine in (postgres, redis_server):
+            engine.restart()
+
+    def until(condition: Callable[[Instance, str], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        for service, check in missing.items():
+            while not condition(instances[service], check):
+                assert time.monotonic() < deadline, instances[service].complaint
+                time.sleep(0.2)
+
+    try:
+        restart_as(someone_elses.certify(), authority.certify("another-host.example"))
+        until(lambda instance, check: not instance.answers() and check in instance.complaint)
+        for service, reason in (("booking", "CERTIFICATE_VERIFY_FAILED"), ("notifications", "IP address mismatch")):
+            assert reason in instances[service].child.output()
+    finally:
+        restart_as(authority.certify(), authority.certify())
+    until(lambda instance, _check: instance.answers())
 
 
 def handshake(part: str, port: int, context: ssl.SSLContext) -> str | None:
@@ -170,27 +204,3 @@ def handshake(part: str, port: int, context: ssl.SSLContext) -> str | None:
         with context.wrap_socket(connection, server_hostname=HOST) as encrypted:
             encrypted.settimeout(DEADLINE_S)
             return encrypted.version()
-
-
-Refused = Callable[[str], str]
-
-
-def described(error: BaseException) -> str:
-    """Give what an error says, and those that it stems from."""
-    said, seen = [], error
-    while seen is not None:
-        said.append(f"{type(seen).__name__}: {seen}")
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
-    return "; ".join(said)
-
-
-async def test_a_client_refuses_a_ca_that_it_does_not_trust(
-    whole: System, someone_elses: Authority, tmp_path: Path
-) -> None:
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text(someone_elses.pem)
-    at = whole.engines.addresses
-    pool = make_pool(RedisAccess(url=at.redis_url, ca_file=ca_file), most=1, timeout_seconds=10, retries=0)
-    with pytest.raises(redis.exceptions.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
-        await redis.asyncio.Redis(connection_pool=pool).ping()
-    await pool.aclose()

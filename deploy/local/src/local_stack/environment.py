@@ -81,7 +81,7 @@ def service_environment(
 
 
 def _tls_environment(service: str, engines_ca: Path | None, certificate: CertificateFiles | None) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     if engines_ca is not None and service in WITH_DATABASE:
         found |= {"DATABASE_TLS": "true", "DATABASE_CA_FILE": str(engines_ca)}
     elif engines_ca is not None:
