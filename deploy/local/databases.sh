@@ -1,7 +1,9 @@
 #!/bin/sh
 # Run once by the PostgreSQL container, on an empty volume: two roles and a database a service, as provision.py makes
-# them for the native stack. The owner owns the tables, the other role serves; neither is above row-level security.
+# them for the native stack. The owner owns the tables, the other role serves; neither is above row-level security, and
+# neither enters another database: those that PostgreSQL comes with are closed to them.
 set -eu
+psql -v ON_ERROR_STOP=1 --username postgres --command 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'
 for service in booking tenancy; do
   name=$(echo "$service" | tr '[:lower:]' '[:upper:]')
   eval "owner_password=\$${name}_OWNER_PASSWORD service_password=\$${name}_SERVICE_PASSWORD"

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from local_stack.account import account_for
-from local_stack.port import HOST, free_ports
+from local_stack.credentials import Credentials
+from local_stack.port import free_ports
 from local_stack.redis_server import Redis
 from local_stack.testing import temporary_folder
+from production_contracts.redis_users import ADMIN
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,12 @@ def redis_server() -> Iterator[Redis]:
     folder: Path = temporary_folder()
     port = free_ports(1)[0]
     server = Redis(
-        data=folder / "data", log=folder / "redis.log", port=port, durable=False, account=account_for("redis")
+        data=folder / "data",
+        log=folder / "redis.log",
+        port=port,
+        durable=False,
+        account=account_for("redis"),
+        credentials=Credentials(),
     )
     try:
         server.start()
@@ -30,4 +37,4 @@ def redis_server() -> Iterator[Redis]:
 
 @pytest.fixture
 def redis_url(redis_server: Redis) -> str:
-    return f"redis://{HOST}:{redis_server.port}/0"
+    return redis_server.url_as(ADMIN)

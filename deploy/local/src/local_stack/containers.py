@@ -112,7 +112,7 @@ class PostgresContainer(Container):
         container = (
             DockerContainer(POSTGRES_IMAGE)
             .with_env("POSTGRES_PASSWORD", place.credentials.postgres)
-            .with_env("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8")
+            .with_env("POSTGRES_INITDB_ARGS", "--auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8")
             .with_command(["postgres", *settings])
         )
         super().__init__(container, inner_port=5432, port=place.ports.postgres, log=place.logs / f"{postgres.NAME}.log")
@@ -132,12 +132,15 @@ class RedisContainer(Container):
         """Describe the container."""
         keeps = "yes" if place.durable else "no"
         command = ["redis-server", "--appendonly", keeps, "--save", "", "--databases", str(redis_server.DATABASES)]
+        for line in redis_server.users_file(place.credentials).splitlines():
+            command += [f"--{line.partition(' ')[0]}", *line.split()[1:]]
         container = DockerContainer(REDIS_IMAGE).with_command(command)
         super().__init__(container, inner_port=6379, port=place.ports.redis, log=place.logs / "redis.log")
+        self.credentials = place.credentials
 
     def answers(self) -> bool:
         """PING."""
-        return redis_server.answers_ping(self.port)
+        return redis_server.answers_ping(self.port, self.credentials)
 
 
 class KafkaContainer(Container):

@@ -33,6 +33,7 @@ class Credentials:
     tenancy_owner: str = field(default_factory=_password)
     tenancy_service: str = field(default_factory=_password)
     kafka_key: str = field(default_factory=_key)
+    redis_key: str = field(default_factory=_key)
     command_id_key: str = field(default_factory=_key)
     seal_key: str = field(default_factory=_key)
     webhook_secret: str = field(default_factory=_webhook_secret)
@@ -55,3 +56,7 @@ class Credentials:
     def of_principal(self, principal: str) -> str:
         """Give the password of a principal of Kafka: made from one key, so that a new principal has one too."""
         return hmac.digest(self.kafka_key.encode(), principal.encode(), hashlib.sha256).hex()
+
+    def of_redis_user(self, user: str) -> str:
+        """Give the password of a user of Redis, made the same way."""
+        return hmac.digest(self.redis_key.encode(), user.encode(), hashlib.sha256).hex()

@@ -10,13 +10,16 @@ from typing import NamedTuple, Self
 
 from local_stack import checkout
 from local_stack.account import Account, account_for, reachable
+from local_stack.certificates import Certificate
 from local_stack.credentials import Credentials
 from local_stack.kafka import Kafka
 from local_stack.part import Part, wait_until_ready
 from local_stack.port import HOST, Ports, free_ports
 from local_stack.postgres import SUPERUSER, PostgreSQL
 from local_stack.redis_server import Redis
+from local_stack.redis_server import url as redis_url
 from production_contracts.principals import PROVISIONING
+from production_contracts.redis_users import ADMIN
 from servicekit.access import KafkaAccess
 
 
@@ -29,6 +32,8 @@ class Addresses:
     kafka_port: int
     kafka_open_port: int | None = None
     credentials: Credentials
+    ca_file: Path | None = None
+    """By which CA they are verified, where they take nobody without TLS."""
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -42,7 +47,8 @@ class Addresses:
         """Tell how to reach Kafka as a principal of the contracts, or as `PROVISIONING`."""
         return KafkaAccess(
             bootstrap=f"{HOST}:{self.kafka_port}",
-            protocol="SASL_PLAINTEXT",
+            protocol="SASL_PLAINTEXT" if self.ca_file is None else "SASL_SSL",
+            ca_file=self.ca_file,
             mechanism="PLAIN" if principal == PROVISIONING else "SCRAM-SHA-512",
             username=principal,
             password=self.credentials.of_principal(principal),
@@ -50,16 +56,22 @@ class Addresses:
 
     @property
     def redis_url(self) -> str:
-        """The URL of Redis, its first database."""
-        return f"redis://{HOST}:{self.redis_port}/0"
+        """The URL of Redis for the administrator, whom nothing is denied: for tools and tests."""
+        return self.redis_url_as(ADMIN)
+
+    def redis_url_as(self, user: str) -> str:
+        """Give the URL of Redis, its first database, for a user of the contracts or `ADMIN`."""
+        return redis_url(self.redis_port, self.credentials, user, tls=self.ca_file is not None)
 
     def postgres_url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """Give the URL of a database for a role, as the services and SQLAlchemy take it (asyncpg)."""
-        return self.postgres_dsn(database, role).replace("postgresql://", "postgresql+asyncpg://", 1)
+        dsn = self.postgres_dsn(database, role).partition("?")[0]
+        return dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
 
     def postgres_dsn(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """Give the URL of a database for a role, as libpq, psycopg and a bare asyncpg take it."""
-        return f"postgresql://{role}:{self.credentials.of_role(role)}@{HOST}:{self.postgres_port}/{database}"
+        dsn = f"postgresql://{role}:{self.credentials.of_role(role)}@{HOST}:{self.postgres_port}/{database}"
+        return dsn if self.ca_file is None else f"{dsn}?sslmode=verify-full&sslrootcert={self.ca_file}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +84,7 @@ class Place:
     durable: bool
     credentials: Credentials
     kafka_open_port: int | None
+    certificate: Certificate | None = None
 
 
 class Trio(NamedTuple):
@@ -93,6 +106,7 @@ def native(place: Place) -> Trio:
             durable=place.durable,
             account=postgres,
             password=place.credentials.postgres,
+            certificate=place.certificate,
         ),
         redis=Redis(
             data=place.data / "redis",
@@ -100,6 +114,8 @@ def native(place: Place) -> Trio:
             port=place.ports.redis,
             durable=place.durable,
             account=redis,
+            credentials=place.credentials,
+            certificate=place.certificate,
         ),
         kafka=Kafka(
             data=place.data / "kafka",
@@ -111,6 +127,7 @@ def native(place: Place) -> Trio:
             durable=place.durable,
             account=kafka,
             jars=checkout.KAFKA_JARS,
+            certificate=place.certificate,
         ),
     )
 
@@ -135,8 +152,12 @@ class Engines:
         logs: Path | None = None,
         say: Callable[[str], None] = lambda _line: None,
         make: Callable[[Place], Trio] = native,
+        certificate: Certificate | None = None,
     ) -> None:
-        """Describe the engines; `start` or `with` starts them. Logs go to `logs`, by default beside the data."""
+        """Describe the engines; `start` or `with` starts them. Logs go to `logs`, by default beside the data.
+
+        With a certificate they take nobody without TLS 1.3; natively only.
+        """
         self.data = reachable(data, list(_accounts()))
         if self.data != data:
             say(f"{data} cannot be reached by unprivileged users: the engines' data are in {self.data}")
@@ -152,7 +173,9 @@ class Engines:
             durable=durable,
             credentials=self.credentials,
             kafka_open_port=self.kafka_open_port,
+            certificate=certificate,
         )
+        self._ca_file = None if certificate is None else certificate.written_to(self.logs / "tls").ca
         self.postgres, self.redis, self.kafka = make(place)
 
     @property
@@ -169,6 +192,7 @@ class Engines:
             kafka_port=self.ports.kafka,
             kafka_open_port=self.kafka_open_port,
             credentials=self.credentials,
+            ca_file=self._ca_file,
         )
 
     @property
@@ -182,8 +206,12 @@ class Engines:
 
     @property
     def redis_url(self) -> str:
-        """The URL of Redis, its first database."""
+        """The URL of Redis for the administrator, whom nothing is denied: for tools and tests."""
         return self.addresses.redis_url
+
+    def redis_url_as(self, user: str) -> str:
+        """Give the URL of Redis, its first database, for a user of the contracts or `ADMIN`."""
+        return self.addresses.redis_url_as(user)
 
     def postgres_url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """Give the URL of a database for a role, as the services and SQLAlchemy take it (asyncpg)."""

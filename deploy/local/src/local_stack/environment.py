@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
+from local_stack.certificates import CertificateFiles
 from local_stack.engines import Addresses
 from local_stack.port import HOST, Ports
 from production_contracts.principals import PRINCIPALS, PROVISIONING
@@ -25,15 +27,24 @@ OWN_DATABASES: Mapping[str, str] = MappingProxyType({service: service for servic
 
 
 def service_environment(
-    engines: Addresses, ports: Ports, issuer_url: str, *, databases: Mapping[str, str] = OWN_DATABASES
+    engines: Addresses,
+    ports: Ports,
+    issuer_url: str,
+    *,
+    databases: Mapping[str, str] = OWN_DATABASES,
+    certificate: CertificateFiles | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Give, per service, the environment variables that one instance on the stack's port needs."""
+    """Give, per service, the environment variables that one instance on the stack's port needs.
+
+    With a certificate the services serve by HTTPS, and the issuer, whose URL says so, is of the same CA.
+    """
     issuers = json.dumps([{"issuer": issuer_url, "jwks_url": jwks_url(issuer_url), "namespace": NAMESPACE}])
-    booking_url = f"http://{HOST}:{ports.booking}"
-    tenancy_url = f"http://{HOST}:{ports.tenancy}"
+    scheme = "http" if certificate is None else "https"
+    booking_url = f"{scheme}://{HOST}:{ports.booking}"
+    tenancy_url = f"{scheme}://{HOST}:{ports.tenancy}"
     own: dict[str, dict[str, str]] = {
         "gateway": {
-            "REDIS_URL": engines.redis_url,
+            "REDIS_URL": engines.redis_url_as("gateway"),
             "BOOKING_URL": booking_url,
             "TENANCY_URL": tenancy_url,
             "COMMAND_ID_KEY": engines.credentials.command_id_key,
@@ -42,7 +53,7 @@ def service_environment(
             "CORS_ORIGINS": json.dumps([FRONTEND]),
         },
         "notifications": {
-            "REDIS_URL": engines.redis_url,
+            "REDIS_URL": engines.redis_url_as("notifications"),
             "BOOKING_URL": booking_url,
             "TENANCY_URL": tenancy_url,
             "CORS_ORIGINS": json.dumps([FRONTEND]),
@@ -62,10 +73,25 @@ def service_environment(
                 **kafka_environment(engines.kafka_access(service)),
                 "AUTH_ISSUERS": issuers,
                 **own[service],
+                **_tls_environment(service, engines.ca_file, certificate),
             }.items()
         }
         for service in SERVICES
     }
+
+
+def _tls_environment(service: str, engines_ca: Path | None, certificate: CertificateFiles | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if engines_ca is not None and service in WITH_DATABASE:
+        found |= {"DATABASE_TLS": "true", "DATABASE_CA_FILE": str(engines_ca)}
+    elif engines_ca is not None:
+        found |= {"REDIS_CA_FILE": str(engines_ca)}
+    if certificate is not None:
+        found |= {"HTTP_CERT_FILE": str(certificate.certificate), "HTTP_KEY_FILE": str(certificate.key)}
+        found |= {"AUTH_CA_FILE": str(certificate.ca)}
+        if service not in WITH_DATABASE:
+            found |= {"OWNER_CA_FILE": str(certificate.ca)}
+    return found
 
 
 def dead_letter_environment(engines: Addresses, environment: Mapping[str, str], service: str) -> dict[str, str]:
@@ -89,6 +115,7 @@ def kafka_environment(access: KafkaAccess) -> dict[str, str]:
         **({} if access.mechanism == "SCRAM-SHA-512" else {"KAFKA_SASL_MECHANISM": access.mechanism}),
         "KAFKA_USERNAME": access.username or "",
         "KAFKA_PASSWORD": access.password or "",
+        **({} if access.ca_file is None else {"KAFKA_CA_FILE": str(access.ca_file)}),
     }
 
 

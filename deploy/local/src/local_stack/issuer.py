@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import ssl
 import time
 import uuid
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from local_stack.certificates import CertificateFiles
 from local_stack.port import HOST, Ports
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -195,12 +197,18 @@ class IssuerServer:
     While it is `away` it hangs up on whoever asks.
     """
 
-    def __init__(self, issuer: Issuer, port: int, *, address: str = HOST) -> None:
-        """Bind the port; raises OSError when it is taken."""
+    def __init__(
+        self, issuer: Issuer, port: int, *, address: str = HOST, certificate: CertificateFiles | None = None
+    ) -> None:
+        """Bind the port; raises OSError when it is taken. With a certificate it serves by HTTPS."""
         self.issuer = issuer
         self.away = False
         self._server = ThreadingHTTPServer((address, port), _handler(self))
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate.certificate, certificate.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def serve(self) -> None:
         """Serve until the process ends."""

@@ -15,6 +15,7 @@ from signal import Signals
 from types import MappingProxyType
 
 from local_stack.account import Account, readable_copy, run_as
+from local_stack.certificates import Certificate
 from local_stack.credentials import Credentials
 from local_stack.failure import StackFailure
 from local_stack.part import NativeEngine
@@ -115,20 +116,26 @@ class Kafka(NativeEngine):
         account: Account | None,
         jars: Path,
         credentials: Credentials,
+        certificate: Certificate | None = None,
     ) -> None:
-        """Describe the node; `jars` is the folder with Kafka's own jars. Nobody has to log in at `open_port`."""
+        """Describe the node; `jars` is the folder with Kafka's own jars. Nobody has to log in at `open_port`.
+
+        With a certificate clients, and the node itself, come by TLS of the versions in `tls_versions`.
+        """
         super().__init__(data=data, log=log, port=port, durable=durable, account=account)
         self.controller_port = controller_port
         self.open_port = open_port
         self.credentials = credentials
         self.jars = jars
+        self.certificate = certificate
+        self.tls_versions = "TLSv1.3"
         self.doors: Mapping[int, int] = {}
         """Ports to listen on besides its own, each advertised as another: where a proxy stands before Kafka."""
 
     def prepare(self) -> None:
         """Write the settings, and format the storage at the first start."""
         super().prepare()
-        self._write("log4j2.properties", LOGGING)
+        self.write("log4j2.properties", LOGGING)
         listeners = {"CLIENTS": (self.port, self.port)}
         if self.open_port is not None:
             listeners["OPEN"] = (self.open_port, self.open_port)
@@ -149,7 +156,8 @@ class Kafka(NativeEngine):
             "listener.security.protocol.map": SETTINGS["listener.security.protocol.map"] + doors,
             "log.dirs": f"{self.data}/log",
         }
-        self._write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
+        settings |= self._tls_settings(settings)
+        self.write("server.properties", "".join(f"{name}={setting}\n" for name, setting in settings.items()))
         if (self.data / "log" / "meta.properties").exists():
             return
         command = [*self._java("64m", brief=True), "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID]
@@ -179,13 +187,21 @@ class Kafka(NativeEngine):
         """Kafka says that it has started only when the broker is registered and unfenced; then it listens too."""
         return STARTED in self.child.output() and listens(self.port)
 
-    def _write(self, name: str, content: str) -> None:
-        path = self.data / name
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(content)
-        if self.account is not None:
-            os.chown(path, self.account.uid, self.account.gid)
+    def _tls_settings(self, settings: Mapping[str, str]) -> dict[str, str]:
+        if self.certificate is None:
+            return {}
+        keys = self.write("keystore.pem", self.certificate.key + self.certificate.certificate)
+        trusted = self.write("truststore.pem", self.certificate.ca)
+        protocols = settings["listener.security.protocol.map"].replace("CLIENTS:SASL_PLAINTEXT", "CLIENTS:SASL_SSL")
+        return {
+            "listener.security.protocol.map": protocols,
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(keys),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(trusted),
+            "ssl.enabled.protocols": self.tls_versions,
+            "ssl.protocol": self.tls_versions,
+        }
 
     def _java(self, heap: str, *, brief: bool) -> list[str]:
         if not any(self.jars.glob("kafka_*.jar")):

@@ -1,5 +1,6 @@
 """A part of the stack: a child process that can tell whether it is ready."""
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -111,6 +112,16 @@ class NativeEngine(Part):
     def prepare(self) -> None:
         """Hand the data folder to the engine's account."""
         give_folder(self.data, self.account)
+
+    def write(self, name: str, content: str) -> Path:
+        """Write a file into the data folder that only the engine's account may read."""
+        path = self.data / name
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(content)
+        if self.account is not None:
+            os.chown(path, self.account.uid, self.account.gid)
+        return path
 
 
 def wait_until_ready(

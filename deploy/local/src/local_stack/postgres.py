@@ -10,6 +10,7 @@ from signal import Signals
 import psycopg
 
 from local_stack.account import Account, run_as
+from local_stack.certificates import Certificate
 from local_stack.failure import StackFailure
 from local_stack.part import NativeEngine
 from local_stack.port import HOST
@@ -27,16 +28,33 @@ class PostgreSQL(NativeEngine):
     name = NAME
 
     def __init__(
-        self, *, data: Path, log: Path, port: int, durable: bool, account: Account | None, password: str
+        self,
+        *,
+        data: Path,
+        log: Path,
+        port: int,
+        durable: bool,
+        account: Account | None,
+        password: str,
+        certificate: Certificate | None = None,
     ) -> None:
-        """Describe the server. With `durable=False` a crash of the machine may lose data; a crash of the server not."""
+        """Describe the server. With `durable=False` a crash of the machine may lose data; a crash of the server not.
+
+        With a certificate it takes nobody without TLS; `tls_versions` are the oldest and the newest that it speaks.
+        """
         super().__init__(data=data, log=log, port=port, durable=durable, account=account)
         self.password = password
+        self.certificate = certificate
+        self.tls_versions = ("TLSv1.3", "TLSv1.3")
         self.cluster = data / "cluster"
 
     def prepare(self) -> None:
-        """Create the cluster at the first start."""
+        """Create the cluster at the first start; write the certificate, should there be one."""
         super().prepare()
+        if self.certificate is not None:
+            self.write("cert.pem", self.certificate.certificate)
+            self.write("key.pem", self.certificate.key)
+            self.write("hba.conf", f"hostssl all all {HOST}/32 scram-sha-256\n")
         if (self.cluster / "PG_VERSION").exists():
             return
         password_file = self.data / "password"
@@ -72,7 +90,7 @@ class PostgreSQL(NativeEngine):
     def make_child(self) -> Child:
         """SIGINT is the fast shutdown; SIGQUIT, should our own process be killed, the immediate one."""
         own = {"port": str(self.port), "listen_addresses": HOST, "unix_socket_directories": ""}
-        settings = options(own | server_settings(durable=self.durable))
+        settings = options(own | server_settings(durable=self.durable) | self._tls_settings())
         return Child(
             self.name,
             [str(binaries(self.cluster) / "postgres"), "-D", str(self.cluster), *settings],
@@ -82,6 +100,19 @@ class PostgreSQL(NativeEngine):
             stop_signal=Signals.SIGINT,
             death_signal=Signals.SIGQUIT,
         )
+
+    def _tls_settings(self) -> dict[str, str]:
+        if self.certificate is None:
+            return {}
+        oldest, newest = self.tls_versions
+        return {
+            "ssl": "on",
+            "ssl_cert_file": str(self.data / "cert.pem"),
+            "ssl_key_file": str(self.data / "key.pem"),
+            "ssl_min_protocol_version": oldest,
+            "ssl_max_protocol_version": newest,
+            "hba_file": str(self.data / "hba.conf"),
+        }
 
     def kill(self) -> None:
         """Crash by the immediate shutdown: killed alone, the postmaster's children would outlive it for a moment."""

@@ -18,8 +18,12 @@ JOB_SECONDS = 120.0
 
 
 def create_roles(engines: Addresses) -> None:
-    """Create the two roles of each service: one owns the tables, the other serves; neither is above row security."""
+    """Create the two roles of each service: one owns the tables, the other serves; neither is above row security.
+
+    They enter no database but their own: those that PostgreSQL comes with are closed to them.
+    """
     with psycopg.connect(engines.postgres_dsn(), autocommit=True) as connection:
+        connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         for role in [f"{service}_{part}" for service in WITH_DATABASE for part in ("owner", "service")]:
             known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
             if known is None:

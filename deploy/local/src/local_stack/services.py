@@ -3,12 +3,14 @@
 import contextlib
 import http.client
 import os
+import ssl
 import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
 
+from local_stack.certificates import CertificateFiles
 from local_stack.checkout import ROOT
 from local_stack.engines import Addresses
 from local_stack.environment import OWN_DATABASES, SERVICES, service_environment
@@ -22,8 +24,18 @@ LONGEST_ANSWER = 2000
 class Instance(Part):
     """One process that serves HTTP and says at `/readyz` whether it is ready."""
 
-    def __init__(self, name: str, module: list[str], *, port: int, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: list[str],
+        *,
+        port: int,
+        environment: Mapping[str, str],
+        log: Path,
+        scheme: str = "http",
+    ) -> None:
         """Describe the process: `python -m *module` with these variables besides our own."""
+        self.scheme = scheme
         self.name = name
         self.module = module
         self.port = port
@@ -33,7 +45,7 @@ class Instance(Part):
     @property
     def url(self) -> str:
         """Where it serves."""
-        return f"http://{HOST}:{self.port}"
+        return f"{self.scheme}://{HOST}:{self.port}"
 
     def make_child(self) -> Child:
         """Run with the interpreter that runs us."""
@@ -43,7 +55,7 @@ class Instance(Part):
 
     def answers(self) -> bool:
         """Tell whether the process runs and calls itself ready."""
-        ready, self.complaint = readiness(self.port)
+        ready, self.complaint = readiness(self.port, self.scheme)
         return self.alive and ready
 
 
@@ -62,11 +74,13 @@ class Services:
         logs: Path,
         databases: Mapping[str, str] = OWN_DATABASES,
         changes: Mapping[str, Mapping[str, str]] | None = None,
+        certificate: CertificateFiles | None = None,
     ) -> None:
-        """Describe the services; nothing runs yet."""
+        """Describe the services; nothing runs yet. With a certificate they serve by HTTPS."""
+        self.scheme = "http" if certificate is None else "https"
         self.ports = ports
         self.logs = logs
-        self.environment = service_environment(engines, ports, issuer_url, databases=databases)
+        self.environment = service_environment(engines, ports, issuer_url, databases=databases, certificate=certificate)
         for service, settings in (changes or {}).items():
             self.environment[service] |= {f"{service.upper()}_{name}": value for name, value in settings.items()}
         self.instances: list[Instance] = []
@@ -80,7 +94,8 @@ class Services:
         listens = port or getattr(self.ports, service)
         settings = {"HTTP_PORT": str(listens), "INSTANCE": f"{service}-{number}"} | changes
         environment = self.environment[service] | {f"{service.upper()}_{key}": value for key, value in settings.items()}
-        instance = Instance(name, [service], port=listens, environment=environment, log=self.logs / f"{name}.log")
+        log = self.logs / f"{name}.log"
+        instance = Instance(name, [service], port=listens, environment=environment, log=log, scheme=self.scheme)
         self.instances.append(instance)
         return instance
 
@@ -112,9 +127,11 @@ class Services:
         self.stop()
 
 
-def readiness(port: int) -> tuple[bool, str]:
-    """Ask `/readyz`: whether it says yes, and what it says."""
+def readiness(port: int, scheme: str = "http") -> tuple[bool, str]:
+    """Ask `/readyz`: whether it says yes, and what it says; by HTTPS whoever answers there."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    if scheme == "https":
+        connection = http.client.HTTPSConnection(HOST, port, timeout=5, context=_unverified())
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
@@ -124,3 +141,9 @@ def readiness(port: int) -> tuple[bool, str]:
     finally:
         connection.close()
     return response.status == HTTPStatus.OK, f"/readyz: {response.status} {answer}"
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from local_stack.certificates import Certificate
 from local_stack.engines import Addresses, Engines, Place, Trio, native
 from local_stack.issuer import Issuer, IssuerServer
 from local_stack.port import HOST, Ports, free_ports
@@ -60,17 +61,24 @@ class System:
         changes: Mapping[str, Mapping[str, str]] | None = None,
         make: Callable[[Place], Trio] = native,
         logs: Path | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
-        """Describe the system; `changes` are settings by service, as `Services` takes them. Logs as of `Engines`."""
+        """Describe the system; `changes` are settings by service, as `Services` takes them. Logs as of `Engines`.
+
+        With a certificate everything is reached by TLS 1.3 alone.
+        """
         self.ports = Ports.free()
-        self.engines = Engines(folder, ports=self.ports, durable=False, logs=logs, make=make)
-        self.issuer = Issuer.new(f"http://{HOST}:{self.ports.issuer}")
+        self.engines = Engines(folder, ports=self.ports, durable=False, logs=logs, make=make, certificate=certificate)
+        self.scheme = "http" if certificate is None else "https"
+        self.certificate = None if certificate is None else certificate.written_to(self.engines.logs / "tls")
+        self.issuer = Issuer.new(f"{self.scheme}://{HOST}:{self.ports.issuer}")
         self.services = Services(
             self.engines.addresses,
             ports=self.ports,
             issuer_url=self.issuer.url,
             logs=self.engines.logs,
             changes=changes,
+            certificate=self.certificate,
         )
         self.second_notifications_port = free_ports(1)[0]
         self._running = contextlib.ExitStack()
@@ -80,10 +88,10 @@ class System:
         """How to reach it."""
         notifications = (self.ports.notifications, self.second_notifications_port)
         return SystemAddresses(
-            gateway_url=f"http://{HOST}:{self.ports.gateway}",
-            booking_url=f"http://{HOST}:{self.ports.booking}",
-            tenancy_url=f"http://{HOST}:{self.ports.tenancy}",
-            notifications_urls=tuple(f"http://{HOST}:{port}" for port in notifications),
+            gateway_url=f"{self.scheme}://{HOST}:{self.ports.gateway}",
+            booking_url=f"{self.scheme}://{HOST}:{self.ports.booking}",
+            tenancy_url=f"{self.scheme}://{HOST}:{self.ports.tenancy}",
+            notifications_urls=tuple(f"{self.scheme}://{HOST}:{port}" for port in notifications),
             engines=self.engines.addresses,
             issuer_url=self.issuer.url,
             issuer_pem=self.issuer.pem,
@@ -92,7 +100,9 @@ class System:
     def start(self) -> None:
         """Start everything and wait until it is ready; on a failure nothing is left running."""
         with contextlib.ExitStack() as running:
-            self._issuer_server = running.enter_context(IssuerServer(self.issuer, self.ports.issuer))
+            self._issuer_server = running.enter_context(
+                IssuerServer(self.issuer, self.ports.issuer, certificate=self.certificate)
+            )
             start_provisioned(self.engines, self.services.environment)
             running.callback(self.engines.stop)
             running.enter_context(self.services)

@@ -1,4 +1,4 @@
-"""Where Kafka is, and as whom we come: one value from which every client of Kafka is made."""
+"""Where an engine is, and as whom we come: one value each, from which every client of it is made."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram512
+
+from servicekit.tls import client_context
 
 Protocol = Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "PLAIN"]
@@ -55,6 +57,39 @@ class KafkaAccess:
         return self.protocol in {"SASL_PLAINTEXT", "SASL_SSL"}
 
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        return context
+        return client_context(self.ca_file)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseAccess:
+    """A database's URL, with a role and its password in it; TLS is 1.3, with the CA of ``ca_file`` or the system's."""
+
+    url: str = field(repr=False)
+    tls: bool = False
+    ca_file: Path | None = None
+
+    @classmethod
+    def of(cls, database: "Self | str") -> Self:
+        """Take a bare URL for a database that is reached without TLS."""
+        return cls(url=database) if isinstance(database, str) else database
+
+    def arguments(self) -> dict[str, Any]:
+        """Give what asyncpg takes besides the URL, as SQLAlchemy's ``connect_args``."""
+        return {"ssl": client_context(self.ca_file)} if self.tls else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisAccess:
+    """The URL of Redis, with the user and its password in it; ``rediss://`` is TLS 1.3, with the CA of ``ca_file``."""
+
+    url: str = field(repr=False)
+    ca_file: Path | None = None
+
+    @classmethod
+    def of(cls, redis: "Self | str") -> Self:
+        """Take a bare URL."""
+        return cls(url=redis) if isinstance(redis, str) else redis
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Make the context of its connections; None where they are in the clear."""
+        return client_context(self.ca_file) if self.url.startswith("rediss://") else None

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from production_contracts.events import Stream
 from production_contracts.topics import COMMANDS_OF, Topic
 from servicekit import jobs, logs, migrate, tracing
+from servicekit.access import DatabaseAccess
 from servicekit.database import Database
 from servicekit.deadletters import command_line as deadletters
 from servicekit.deadletters import rejection
@@ -58,14 +59,14 @@ def run(
         return own[asked.job](settings)
     match asked.job:
         case "migrate":
-            migrate.upgrade(stream, _owner_url(settings))
+            migrate.upgrade(stream, _as_owner(settings))
         case "rebuild":
             return _rebuild(stream, settings, projection, verify=asked.verify)
         case "prune":
             pruned = asyncio.run(_with_database(settings, jobs.prune))
             print(f"{pruned} outcomes forgotten")
         case "epoch":
-            print(f"the epoch is {asyncio.run(jobs.renew_epoch(_owner_url(settings)))} now")
+            print(f"the epoch is {asyncio.run(jobs.renew_epoch(_as_owner(settings)))} now")
         case _:
             tracing.configure(stream, settings.instance)
             serve(make_app(settings), settings)
@@ -88,15 +89,16 @@ def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentPa
     return parser
 
 
-def _owner_url(settings: DecidingSettings) -> str:
-    if settings.database_owner_url is None:
+def _as_owner(settings: DecidingSettings) -> DatabaseAccess:
+    access = settings.database_as_owner
+    if access is None:
         prefix = settings.model_config.get("env_prefix")
         sys.exit(f"{prefix}DATABASE_OWNER_URL is not set: this job runs as the owner of the tables")
-    return settings.database_owner_url
+    return access
 
 
 async def _with_database(settings: DecidingSettings, job: Callable[[Database], Awaitable[T]]) -> T:
-    database = Database(settings.database_url, pool_size=2)
+    database = Database(settings.database, pool_size=2)
     try:
         return await job(database)
     finally:

@@ -16,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from servicekit.access import DatabaseAccess
+
 _OPEN = text("select set_config('app.tenant_ids', :tenants, true)")
 
 _TRANSIENT_CLASSES = ("08", "28", "3D", "40", "53", "57", "58")
@@ -50,16 +52,18 @@ async def open_to(connection: AsyncConnection, tenants: Collection[UUID]) -> Non
 class Database:
     """A service's own database, through its serving role."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, command_timeout: float = 30.0) -> None:
+    def __init__(self, database: DatabaseAccess | str, *, pool_size: int = 10, command_timeout: float = 30.0) -> None:
         """Make the pool; nothing is connected yet. ``command_timeout`` is the deadline of a statement, in seconds."""
+        access = DatabaseAccess.of(database)
         connect: dict[str, Any] = {
+            **access.arguments(),
             "timeout": 5.0,
             "command_timeout": command_timeout,
             "server_settings": {"application_name": "production-tool", "timezone": "UTC", "jit": "off"},
         }
         # Looked up now and not at import: that is where tracing, when it is on, has put its own.
         self.engine: AsyncEngine = sqlalchemy_asyncio.create_async_engine(
-            url,
+            access.url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5.0,

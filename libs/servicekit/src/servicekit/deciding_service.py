@@ -73,7 +73,7 @@ class DecidingService:
         client_id = f"{stream}-{settings.instance}"
         self.stream = stream
         self.database = Database(
-            settings.database_url,
+            settings.database,
             pool_size=settings.database_pool_size,
             command_timeout=settings.database_timeout_seconds,
         )

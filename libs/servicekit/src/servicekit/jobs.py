@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from production_contracts.events import Stream
 from servicekit import journal
+from servicekit.access import DatabaseAccess
 from servicekit.database import Database
 
 COMMAND_LOG_DAYS = 400
@@ -128,12 +129,14 @@ async def prune(database: Database, days: int = COMMAND_LOG_DAYS) -> int:
     return pruned
 
 
-async def renew_epoch(owner_url: str) -> str:
+async def renew_epoch(owner: DatabaseAccess | str) -> str:
     """Give this history a new name, as the role that owns the tables: after a restore from backup, before serving.
 
     Readers who stand at a position of the old history are told to start over.
     """
-    engine = create_async_engine(owner_url, poolclass=NullPool, connect_args={"timeout": 10.0, "command_timeout": 30.0})
+    access = DatabaseAccess.of(owner)
+    arguments = {**access.arguments(), "timeout": 10.0, "command_timeout": 30.0}
+    engine = create_async_engine(access.url, poolclass=NullPool, connect_args=arguments)
     try:
         async with engine.begin() as connection:
             return await journal.renew_epoch(connection)

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from servicekit.access import DatabaseAccess
+
 _LOCK = 7_204_816_291
 """Key of the advisory lock under which migrations run, so that two jobs at once do not trip over each other."""
 
@@ -22,14 +24,14 @@ def migrations_folder(package: str) -> Path:
     return inside if inside.is_dir() else folder.parents[1] / "migrations"
 
 
-def upgrade(package: str, owner_url: str, revision: str = "head") -> None:
+def upgrade(package: str, owner: DatabaseAccess | str, revision: str = "head") -> None:
     """Bring a service's database to a revision."""
-    command.upgrade(_config(package, owner_url), revision)
+    command.upgrade(_config(package, DatabaseAccess.of(owner)), revision)
 
 
 def make_revision(package: str, message: str) -> Path:
     """Begin a new migration in a service's folder, after its newest; gives the file, which is to be filled in."""
-    config = _config(package, "")
+    config = _config(package, DatabaseAccess(url=""))
     newest = ScriptDirectory.from_config(config).get_current_head()
     number = f"{int(newest or 0) + 1:04d}"
     made = command.revision(config, message, rev_id=number)
@@ -37,21 +39,22 @@ def make_revision(package: str, message: str) -> Path:
     return Path(made.path)
 
 
-def _config(package: str, owner_url: str) -> Config:
+def _config(package: str, owner: DatabaseAccess) -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder(package)))
     config.set_main_option("path_separator", "os")
-    config.attributes["owner_url"] = owner_url
+    config.attributes["owner"] = owner
     return config
 
 
 def run() -> None:
     """Run the migrations that Alembic asks for; called by ``env.py``."""
-    asyncio.run(_run(context.config.attributes["owner_url"]))
+    asyncio.run(_run(context.config.attributes["owner"]))
 
 
-async def _run(owner_url: str) -> None:
-    engine = create_async_engine(owner_url, poolclass=NullPool, connect_args={"timeout": 10.0})
+async def _run(owner: DatabaseAccess) -> None:
+    arguments = {**owner.arguments(), "timeout": 10.0}
+    engine = create_async_engine(owner.url, poolclass=NullPool, connect_args=arguments)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate)

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import uvicorn
+import uvloop
 from prometheus_client import Counter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,7 @@ from websockets.http11 import Request
 from production_contracts import problems
 from servicekit.problems import problem_response
 from servicekit.settings import ServiceSettings
+from servicekit.tls import Certificate
 
 LARGEST_HEAD: Final = 64 * 1024
 """Bytes of an unfinished head (request line and headers) at which a connection is closed with 431."""
@@ -49,6 +51,16 @@ CROWDED = Counter("http_connections_crowded", "Connections that came when there 
 
 class _Config(uvicorn.Config):
     most_connections: int
+
+
+class BoundedLoop(uvloop.Loop):
+    """A loop whose servers give a TLS handshake as long as a head; asyncio would wait a minute for it, unseen by us."""
+
+    async def create_server(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - handed on as it is
+        """Make a server, as asyncio does."""
+        if options.get("ssl") is not None:
+            options.setdefault("ssl_handshake_timeout", HEAD_SECONDS)
+        return await super().create_server(*args, **options)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -190,15 +202,21 @@ Farewell = Callable[[], Awaitable[None]]
 
 class _Server(uvicorn.Server):
     farewell: Farewell | None = None
+    certificate: Certificate | None = None
+    _following: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then take what was loaded out of the garbage collector's rounds: it stays for as long as we do."""
         await super().startup(sockets=sockets)
+        if self.certificate is not None:
+            self._following = asyncio.create_task(self.certificate.follow(), name="certificate")
         gc.collect()
         gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say farewell, then shut down."""
+        if self._following is not None:
+            self._following.cancel()
         if self.farewell is not None:
             await self.farewell()
         await super().shutdown(sockets=sockets)
@@ -208,11 +226,15 @@ def make_server(
     app: ASGIApp, settings: ServiceSettings, *, websockets: bool = False, farewell: Farewell | None = None
 ) -> uvicorn.Server:
     """Make the server of an app; awaiting its ``serve()`` runs it inside a running loop."""
+    certificate = None
+    if settings.http_cert_file is not None and settings.http_key_file is not None:
+        certificate = Certificate(settings.http_cert_file, settings.http_key_file)
     config = _Config(
         app,
         host=settings.http_host,
         port=settings.http_port,
-        loop="uvloop",
+        loop=f"{__name__}:{BoundedLoop.__name__}",
+        ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
         http=BoundedProtocol,
         ws=BoundedWebSocket if websockets else "none",
         ws_max_size=LARGEST_WEBSOCKET_MESSAGE,
@@ -229,6 +251,7 @@ def make_server(
     config.most_connections = settings.http_connections
     server = _Server(config)
     server.farewell = farewell
+    server.certificate = certificate
     return server
 
 

@@ -8,15 +8,15 @@ Flat fields in small mixins; a service combines those it needs and states its pr
 """
 
 import socket
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from production_contracts.topics import PARTITIONS_LOCAL
-from servicekit.access import KafkaAccess, Mechanism, Protocol
+from servicekit.access import DatabaseAccess, KafkaAccess, Mechanism, Protocol, RedisAccess
+from servicekit.tls import CaFile, server_context
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -49,6 +49,23 @@ class ServiceSettings(BaseSettings):
     http_shutdown_seconds: int = Field(
         default=20, ge=1, le=600, description="How long requests in hand may take to finish at a shutdown"
     )
+    http_cert_file: FilePath | None = Field(
+        default=None, description="Our certificate and its chain, in PEM: then HTTP is HTTPS, with TLS 1.3; read anew"
+    )
+    http_key_file: FilePath | None = Field(default=None, description="The key of that certificate, in PEM, unlocked")
+
+    @model_validator(mode="after")
+    def _holds_the_key_of_its_certificate(self) -> Self:
+        if (self.http_cert_file is None) != (self.http_key_file is None):
+            message = "http_cert_file and http_key_file are set together, or neither"
+            raise ValueError(message)
+        if self.http_cert_file is not None and self.http_key_file is not None:
+            try:
+                server_context(self.http_cert_file, self.http_key_file)
+            except OSError:
+                message = "http_cert_file and http_key_file must be PEM that we can read, and belong together"
+                raise ValueError(message) from None
+        return self
 
 
 class KafkaSettings(BaseSettings):
@@ -64,7 +81,7 @@ class KafkaSettings(BaseSettings):
     )
     kafka_username: str | None = Field(default=None, description="Our principal; needed with `SASL`")
     kafka_password: str | None = Field(default=None, repr=False, description="Its password; needed with `SASL`")
-    kafka_ca_file: Path | None = Field(
+    kafka_ca_file: CaFile | None = Field(
         default=None, description="Whose certificates are trusted, in PEM; default: those that the system trusts"
     )
     kafka_partitions: int = Field(
@@ -75,6 +92,9 @@ class KafkaSettings(BaseSettings):
     def _logs_in_as_somebody(self) -> Self:
         if self.kafka_security_protocol.startswith("SASL") and not (self.kafka_username and self.kafka_password):
             message = f"kafka_security_protocol {self.kafka_security_protocol} needs kafka_username and kafka_password"
+            raise ValueError(message)
+        if self.kafka_ca_file is not None and not self.kafka_security_protocol.endswith("SSL"):
+            message = "kafka_ca_file is of no use without TLS: kafka_security_protocol is to be SASL_SSL or SSL"
             raise ValueError(message)
         return self
 
@@ -131,12 +151,78 @@ class DatabaseSettings(BaseSettings):
     database_timeout_seconds: float = Field(
         default=10.0, gt=0, le=300, description="Deadline of a statement and of a wait for a connection"
     )
+    database_tls: bool = Field(
+        default=False, description="`true` outside of one machine: TLS 1.3, and the server must prove who it is"
+    )
+    database_ca_file: CaFile | None = Field(
+        default=None, description="Whose certificates are trusted, in PEM; default: those that the system trusts"
+    )
+
+    @model_validator(mode="after")
+    def _trusts_a_database_with_tls(self) -> Self:
+        if self.database_ca_file is not None and not self.database_tls:
+            message = "database_ca_file is of no use without TLS: database_tls is to be true"
+            raise ValueError(message)
+        return self
+
+    @property
+    def database(self) -> DatabaseAccess:
+        """What connections of the serving role are made from."""
+        return DatabaseAccess(url=self.database_url, tls=self.database_tls, ca_file=self.database_ca_file)
+
+    @property
+    def database_as_owner(self) -> DatabaseAccess | None:
+        """What connections of the owner are made from; None where it is not set."""
+        if self.database_owner_url is None:
+            return None
+        return DatabaseAccess(url=self.database_owner_url, tls=self.database_tls, ca_file=self.database_ca_file)
 
 
 class RedisSettings(BaseSettings):
     """Where Redis is."""
 
-    redis_url: str = Field(repr=False, description="redis:// or rediss:// URL")
+    redis_url: str = Field(
+        repr=False, description="redis:// URL with our user and password; rediss:// outside of one machine: TLS 1.3"
+    )
+    redis_ca_file: CaFile | None = Field(
+        default=None, description="Whose certificates are trusted, in PEM; default: those that the system trusts"
+    )
+
+    @model_validator(mode="after")
+    def _trusts_a_redis_with_tls(self) -> Self:
+        if self.redis_ca_file is not None and not self.redis_url.startswith("rediss://"):
+            message = "redis_ca_file is of no use without TLS: redis_url is to begin with rediss://"
+            raise ValueError(message)
+        return self
+
+    @property
+    def redis(self) -> RedisAccess:
+        """What our clients of Redis are made from."""
+        return RedisAccess(url=self.redis_url, ca_file=self.redis_ca_file)
+
+
+class OwnersSettings(BaseSettings):
+    """Where the services that own the data answer reads."""
+
+    booking_url: str = Field(
+        description="Where booking serves its reads: https:// outside of one machine", min_length=1
+    )
+    tenancy_url: str = Field(description="Where tenancy serves its reads", min_length=1)
+    owner_ca_file: CaFile | None = Field(
+        default=None, description="Whose certificates are trusted, in PEM; default: those that the system trusts"
+    )
+
+    @model_validator(mode="after")
+    def _trusts_owners_with_tls(self) -> Self:
+        if self.owner_ca_file is not None and not all(url.startswith("https://") for url in self.owner_urls.values()):
+            message = "owner_ca_file is of no use without TLS: booking_url and tenancy_url are to begin with https://"
+            raise ValueError(message)
+        return self
+
+    @property
+    def owner_urls(self) -> dict[str, str]:
+        """The URLs by the name of the service, which is that of its stream."""
+        return {"booking": self.booking_url, "tenancy": self.tenancy_url}
 
 
 class IssuerSettings(BaseModel):
@@ -165,4 +251,8 @@ class AuthSettings(BaseSettings):
         default=24 * 60 * 60,
         ge=60,
         description="Longest life of a token; one that lives longer is refused, removals are kept in mind this long",
+    )
+    auth_ca_file: CaFile | None = Field(
+        default=None,
+        description="Whose certificates are trusted where keys are published, in PEM; default: those the system trusts",
     )

@@ -39,7 +39,8 @@ async def running(
             await asyncio.sleep(0.005)
         else:
             host, port = server.servers[0].sockets[0].getsockname()[:2]
-            yield f"http://{host}:{port}"
+            scheme = "http" if server.config.ssl is None else "https"
+            yield f"{scheme}://{host}:{port}"
     finally:
         server.should_exit = True
         await serving

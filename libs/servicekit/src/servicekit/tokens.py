@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeGuard
 from uuid import UUID, uuid5
 
@@ -21,6 +22,7 @@ from servicekit.keys import IssuerKeys
 from servicekit.problems import ProblemError
 from servicekit.removals import Removals
 from servicekit.settings import AuthSettings, IssuerSettings
+from servicekit.tls import client_context
 
 LONGEST_TOKEN: Final = 8 * 1024
 LONGEST_ID: Final = 255
@@ -89,9 +91,12 @@ class TokenVerifier:
         leeway_seconds: int = 5,
         longest_seconds: float = LONGEST_LIFE_SECONDS,
         removals: Removals | None = None,
+        ca_file: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Accept these issuers, and refuse the tokens of those removed; ``clock`` gives seconds since 1970.
+
+        Keys are fetched with the CA of ``ca_file``, or the system's, where they are published by HTTPS.
 
         Without ``removals`` (in tests only) nobody is.
         """
@@ -100,6 +105,7 @@ class TokenVerifier:
         self._leeway = leeway_seconds
         self._longest = longest_seconds
         self._removals = removals
+        self._ca_file = ca_file
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._keys: dict[str, IssuerKeys] = {}
@@ -114,11 +120,13 @@ class TokenVerifier:
             leeway_seconds=settings.auth_leeway_seconds,
             longest_seconds=settings.auth_longest_token_seconds,
             removals=removals,
+            ca_file=settings.auth_ca_file,
         )
 
     async def start(self) -> None:
         """Open the HTTP client; keys are fetched with the first token, so an issuer that is down stops nothing."""
-        self._session = aiohttp.ClientSession(timeout=_HTTP_DEADLINE)
+        connector = aiohttp.TCPConnector(ssl=client_context(self._ca_file))
+        self._session = aiohttp.ClientSession(timeout=_HTTP_DEADLINE, connector=connector)
         self._keys = {
             name: IssuerKeys(issuer.jwks_url, self._session, fresh_seconds=FRESH_SECONDS)
             for name, issuer in self._issuers.items()

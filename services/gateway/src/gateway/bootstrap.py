@@ -110,7 +110,8 @@ def build(settings: Settings) -> FastAPI:
         capacity=settings.waiting_commands,
     )
     owners = HttpOwners(
-        {"booking": settings.booking_url, "tenancy": settings.tenancy_url},
+        settings.owner_urls,
+        ca_file=settings.owner_ca_file,
         timeout_seconds=settings.owner_timeout_seconds,
         connections=settings.owner_connections,
     )
@@ -121,7 +122,7 @@ def build(settings: Settings) -> FastAPI:
         longest_token_seconds=settings.auth_longest_token_seconds,
     )
     verifier = TokenVerifier.of(settings, removals)
-    counts = RedisCounts(settings.redis_url, timeout_seconds=settings.rate_limit_timeout_seconds)
+    counts = RedisCounts(settings.redis, timeout_seconds=settings.rate_limit_timeout_seconds)
     health = Health()
     health.add("kafka", producer.reaches_kafka)
     health.add("replies", lambda: replies.attached and not consumers.complaints())

@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from servicekit.settings import (
     AuthSettings,
     KafkaSettings,
+    OwnersSettings,
     Port,
     RedisSettings,
     ServiceSettings,
@@ -37,14 +38,12 @@ Secret = Annotated[str, BeforeValidator(_check_secret)]
 Rate = Annotated[str, BeforeValidator(_check_rate)]
 
 
-class Settings(ServiceSettings, KafkaSettings, RedisSettings, AuthSettings):
+class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, AuthSettings):
     """The gateway's settings; the keys have no default on purpose."""
 
     model_config = settings_config("GATEWAY_")
 
     http_port: Port = Field(default=8000, description="Port to listen on; 0 takes a free one")
-    booking_url: str = Field(description="Where the booking service answers reads")
-    tenancy_url: str = Field(description="Where the tenancy service answers reads")
     owner_timeout_seconds: float = Field(default=10.0, gt=0, le=60, description="Deadline of a read passed on")
     owner_connections: int = Field(
         default=128, ge=1, description="Connections kept to each owning service at most; four times as many reads wait"

@@ -35,10 +35,10 @@ class Notifications:
 
     def __init__(self, settings: Settings) -> None:
         """Put the service together; nothing is connected yet."""
-        self._redis = connect(settings.redis_url)
+        self._redis = connect(settings.redis)
         self._recent = RedisRecent(self._redis, kept=settings.recent_events, expire_s=settings.recent_seconds)
-        self._channel = RedisChannel(settings.redis_url, receive=self._receive, heard=self._heard)
-        self._owners = HttpOwners({"booking": settings.booking_url, "tenancy": settings.tenancy_url})
+        self._channel = RedisChannel(settings.redis, receive=self._receive, heard=self._heard)
+        self._owners = HttpOwners(settings.owner_urls, ca_file=settings.owner_ca_file)
         self._removals = Removals(
             settings.kafka,
             f"notifications-{settings.instance}",

@@ -6,6 +6,7 @@ from servicekit.settings import (
     AuthSettings,
     DeadLetterSettings,
     KafkaSettings,
+    OwnersSettings,
     Port,
     RedisSettings,
     ServiceSettings,
@@ -13,14 +14,12 @@ from servicekit.settings import (
 )
 
 
-class Settings(ServiceSettings, KafkaSettings, DeadLetterSettings, RedisSettings, AuthSettings):
+class Settings(ServiceSettings, KafkaSettings, DeadLetterSettings, RedisSettings, OwnersSettings, AuthSettings):
     """Settings of notifications; variables begin with ``NOTIFICATIONS_``."""
 
     model_config = settings_config("NOTIFICATIONS_")
 
     http_port: Port = Field(default=8001, description="Port to listen on; 0 takes a free one")
-    booking_url: str = Field(description="Where booking serves its reads, `http://host:port`", min_length=1)
-    tenancy_url: str = Field(description="Where tenancy serves its reads, `http://host:port`", min_length=1)
     cors_origins: list[str] = Field(
         default=[], description='JSON list of the origins whose pages may connect; `["*"]`: any; empty: its own only'
     )

@@ -21,7 +21,7 @@ async def reconcile(settings: Settings, secret_key: str) -> Summary:
     Raises:
         ClerkError: Clerk can't be asked; what was mended before stays mended.
     """
-    database = Database(settings.database_url, pool_size=2, command_timeout=settings.database_timeout_seconds)
+    database = Database(settings.database, pool_size=2, command_timeout=settings.database_timeout_seconds)
     vault = AesVault(settings.seal_keys) if settings.seal_keys else None
     try:
         async with ClerkApi(settings.clerk_api_url, secret_key) as clerk:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from local_stack import redis_server
 from local_stack.chaos.proxy import Link
 from local_stack.chaos.schedule import INSTANCES, LINKS
 from local_stack.engines import Place, Trio, native
@@ -105,7 +106,7 @@ class Topology(System):
         through = {link.partition(">")[2]: port for link, port in self.link_ports.items() if link.split(">")[0] == name}
         settings = {"KAFKA_BOOTSTRAP": f"{HOST}:{through['kafka']}"}
         if "redis" in through:
-            settings["REDIS_URL"] = f"redis://{HOST}:{through['redis']}/0"
+            settings["REDIS_URL"] = redis_server.url(through["redis"], self.engines.credentials, service)
         if "postgresql" in through:
             direct = self.engines.postgres_url(service, f"{service}_service")
             settings["DATABASE_URL"] = direct.replace(f":{self.ports.postgres}/", f":{through['postgresql']}/")

@@ -14,12 +14,11 @@ import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from prometheus_client import Counter
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.application.ports import Quota
+from servicekit.access import RedisAccess
+from servicekit.redis_pool import make_pool
 
 BREAKER_SECONDS: Final = 2.0
 REDIS_CONNECTIONS: Final = 16
@@ -101,18 +100,12 @@ def _quota(name: str, item: RateLimitItem, counted: int) -> Quota:
 class RedisCounts:
     """Counts in Redis, over pooled connections; the first is made with the first request."""
 
-    def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        """Count at ``url``; Redis has ``timeout_seconds`` to answer."""
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=REDIS_CONNECTIONS,
-            timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 1),  # for a pooled connection that died; the default goes on for seconds
-        )
+    def __init__(self, redis: RedisAccess | str, *, timeout_seconds: float) -> None:
+        """Count in ``redis``, which has ``timeout_seconds`` to answer."""
+        self._pool = make_pool(redis, most=REDIS_CONNECTIONS, timeout_seconds=timeout_seconds, retries=1)
         options: Any = {"connection_pool": self._pool}  # documented, but missing from the declared types
-        self._storage = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="gateway:rate", **options)
+        # The URL is not used beside a pool; the password stands in the pool alone.
+        self._storage = RedisStorage("async+redis://", implementation="redispy", key_prefix="gateway:rate", **options)
 
     async def start(self) -> None:
         """Do nothing: whether Redis is there is seen with the first request."""

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
 from gateway.application.ports import OwnerAnswer, OwnerAwayError
 from servicekit import tracing
+from servicekit.tls import client_context
 
 READS_A_CONNECTION = 4
 """So many reads of a service may be under way for each connection to it, most of them waiting for one."""
@@ -19,17 +21,22 @@ KEPT_HEADERS = frozenset({"content-type", "position", "retry-after", "www-authen
 class HttpOwners:
     """Reads from the services at the given base URLs."""
 
-    def __init__(self, urls: Mapping[str, str], *, timeout_seconds: float, connections: int) -> None:
-        """Reach each service by name at its URL."""
+    def __init__(
+        self, urls: Mapping[str, str], *, timeout_seconds: float, connections: int, ca_file: Path | None = None
+    ) -> None:
+        """Reach each service by name at its URL; by HTTPS with the CA of ``ca_file``, or the system's."""
         self._urls = {service: URL(url) for service, url in urls.items()}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(2.0, timeout_seconds))
         self._connections = connections
+        self._ca_file = ca_file
         self._reads: Counter[str] = Counter()
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the client; connections are made as they are needed."""
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=self._connections, keepalive_timeout=60)
+        connector = aiohttp.TCPConnector(
+            limit=0, limit_per_host=self._connections, keepalive_timeout=60, ssl=client_context(self._ca_file)
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,

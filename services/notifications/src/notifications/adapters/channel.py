@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from notifications.adapters.recent import channel_name, connect, read_told
 from notifications.domain.positions import LiveEvent
+from servicekit.access import RedisAccess
 
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
@@ -34,13 +35,13 @@ class RedisChannel:
 
     def __init__(
         self,
-        url: str,
+        redis: RedisAccess | str,
         *,
         receive: Callable[[UUID, Sequence[LiveEvent]], None],
         heard: Callable[[UUID], None],
     ) -> None:
         """Hand events to ``receive``; ``heard`` is told of a tenant each time that it begins to be heard (again)."""
-        self._url = url
+        self._access = redis
         self._receive = receive
         self._heard = heard
         self._tenants: dict[str, UUID] = {}
@@ -63,7 +64,7 @@ class RedisChannel:
         wait = FIRST_WAIT_S
         while True:
             # Without retries: redis-py would quietly subscribe again to what it knows of, which is not all.
-            redis = connect(self._url, retries=0)
+            redis = connect(self._access, retries=0)
             try:
                 async with redis.pubsub() as pubsub:
                     await pubsub.subscribe(HEARTH, *self._tenants)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -15,6 +16,7 @@ from production_contracts import problems
 from production_contracts.events import STREAMS
 from servicekit import tracing
 from servicekit.problems import ProblemError
+from servicekit.tls import client_context
 
 PAGE: Final = 500
 CONNECTIONS: Final = 100
@@ -26,16 +28,17 @@ _PASSED_ON: Final = {problem.status: problem for problem in (problems.UNAUTHENTI
 class HttpOwners:
     """`Owners` over HTTP: ``GET /v1/head`` and ``GET /v1/events`` of each owner, on pooled connections."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
-        """Ask the owners at ``urls``, by stream."""
+    def __init__(self, urls: Mapping[str, str], *, ca_file: Path | None = None) -> None:
+        """Ask the owners at ``urls``, by stream; by HTTPS with the CA of ``ca_file``, or the system's."""
         self._urls = {stream: url.rstrip("/") for stream, url in urls.items()}
+        self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the HTTP client."""
         self._session = aiohttp.ClientSession(
             timeout=_DEADLINE,
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=client_context(self._ca_file)),
             trace_configs=tracing.of_client(),
         )
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import Final, cast
 from uuid import UUID
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from notifications.application.ports import Batch, RecentUnavailableError
 from notifications.domain.positions import LiveEvent
 from servicekit import tracing
+from servicekit.access import RedisAccess
+from servicekit.redis_pool import make_pool
 
 PAGE: Final = 500
 DEADLINE_S: Final = 5.0
@@ -46,17 +46,15 @@ What is told of an event is a line ``<position> <payload>``, or ``<position>;<tr
 """
 
 
-def connect(url: str, *, retries: int = 1) -> "Redis":
+def connect(redis: RedisAccess | str, *, retries: int = 1) -> "Redis":
     """Make a client; each command has a deadline, and ``retries`` on a connection that turned out dead."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=DEADLINE_S,
-        socket_timeout=DEADLINE_S,
-        socket_connect_timeout=DEADLINE_S,
+    pool = make_pool(
+        redis,
+        most=CONNECTIONS,
+        timeout_seconds=DEADLINE_S,
+        retries=retries,
         socket_keepalive=True,
         decode_responses=True,
-        retry=Retry(NoBackoff(), retries),
     )
     return Redis.from_pool(pool)
 

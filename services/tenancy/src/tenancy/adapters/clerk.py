@@ -17,6 +17,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from servicekit.clerk import Invitation, Membership, Organization
+from servicekit.tls import client_context
 
 PAGE: Final = 100
 TRIES: Final = 6
@@ -55,7 +56,9 @@ class ClerkApi:
 
     async def __aenter__(self) -> Self:
         """Open the HTTP client."""
-        self._session = aiohttp.ClientSession(headers=self._headers, timeout=_DEADLINE)
+        self._session = aiohttp.ClientSession(
+            headers=self._headers, timeout=_DEADLINE, connector=aiohttp.TCPConnector(ssl=client_context())
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
