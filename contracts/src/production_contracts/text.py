@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 _RFC_9562 = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
@@ -66,3 +66,18 @@ TimeZone = Annotated[
     _Clean,
     AfterValidator(_refuse_unknown_zone),
 ]
+ContactName = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=200), _Clean, AfterValidator(_refuse_blank)
+]
+EmailAddress = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}$"),
+    Field(description="An address of the form local@domain (RFC 5321, section 4.5.3.1: 64 and 255), kept as given"),
+]
+"""An address to write to. Only its shape is looked at: whether it can be reached, no pattern tells."""
+PhoneNumber = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=40, pattern=r"^\+?\(?([0-9][ ()./-]*){3,20}$"),
+    Field(description="A number as people write it: digits, best as E.164 (+493012345678), with spaces and ()./-"),
+]
+"""A number to call, kept as given. E.164 has up to 15 digits; more are taken for prefixes that people add."""
