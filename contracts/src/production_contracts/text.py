@@ -94,7 +94,15 @@ EmailAddress = Annotated[
     str,
     StringConstraints(strict=True, max_length=320),
     AfterValidator(_refuse_other_addresses),
-    WithJsonSchema({"type": "string", "maxLength": 320, "pattern": _ADDRESS, "examples": ["ana@example.org"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 320,
+            "pattern": _ADDRESS,
+            "description": "local@domain, without spaces",
+            "examples": ["ana@example.org"],
+        }
+    ),
 ]
 """An address to write to, kept as given. Only its shape is looked at: whether it can be reached, no pattern tells."""
 
@@ -102,6 +110,14 @@ PhoneNumber = Annotated[
     str,
     StringConstraints(strict=True, max_length=40),
     AfterValidator(_refuse_other_numbers),
-    WithJsonSchema({"type": "string", "maxLength": 40, "pattern": _NUMBER, "examples": ["+493012345678"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 40,
+            "pattern": _NUMBER,
+            "description": "3 to 20 digits, + before and spaces or ()./- between them",
+            "examples": ["+49 30 12345678"],
+        }
+    ),
 ]
 """A number to call, kept as people write it, best as E.164: 3 to 20 digits, as prefixes come on top of its 15."""
