@@ -35,7 +35,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from production_contracts.artists import Tenant
 from production_contracts.bookings import BookingEventData
 from production_contracts.envelope import UnreadableError, read_event
-from production_contracts.events import Event, EventPage
+from production_contracts.events import Event, EventPage, public_data
 from production_contracts.times import format_timestamp
 from production_contracts.topics import BOOKING_EVENTS
 
@@ -103,8 +103,8 @@ class Calendar:
             return
         if event.position > known + 1:
             raise GapError
-        # Notes are open over HTTP and sealed on the topic; a calendar has no need of them.
-        booking = BookingEventData.model_validate({**event.data, "notes": None})
+        # What is sensitive is open over HTTP and sealed on the topic; a calendar has no need of it.
+        booking = BookingEventData.model_validate(public_data(event.data))
         self._db.execute(
             "insert or replace into bookings values (?, ?, ?, ?, ?, ?, ?)",
             [

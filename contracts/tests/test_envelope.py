@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from production_contracts import commands, events
+from production_contracts.bookings import SealedContact, SealedFee
 from production_contracts.commands import Author, Command, CommandBody, Idempotency
 from production_contracts.envelope import (
     Headers,
@@ -41,7 +42,12 @@ moments = st.datetimes(
     max_value=datetime(2200, 12, 31),  # noqa: DTZ001 - the same
     timezones=st.just(UTC),
 ).map(truncate_to_milliseconds)
-sealed = st.none() | st.builds(Sealed, kid=texts, ct=texts)
+certain = st.builds(Sealed, kid=texts, ct=texts)
+sealed = st.none() | certain
+contacts = st.none() | st.fixed_dictionaries({}, optional={"name": sealed, "email": sealed, "phone": sealed}).map(
+    lambda given: SealedContact(**given)
+)
+fees = st.none() | st.builds(SealedFee, amount=certain, currency=certain)
 
 DATA: dict[type[Record], st.SearchStrategy[Record]] = {
     commands.CreateBooking: st.builds(
@@ -53,12 +59,14 @@ DATA: dict[type[Record], st.SearchStrategy[Record]] = {
         title=texts,
         venue=st.none() | texts,
         notes=sealed,
+        contact=contacts,
+        fee=fees,
     ),
     commands.ConfirmBooking: st.builds(commands.ConfirmBooking),
     commands.CancelBooking: st.builds(commands.CancelBooking, reason=st.none() | texts),
     commands.RescheduleBooking: st.builds(commands.RescheduleBooking, start_time=moments, end_time=moments),
     commands.AmendBooking: st.fixed_dictionaries(
-        {}, optional={"title": texts, "venue": st.none() | texts, "notes": sealed}
+        {}, optional={"title": texts, "venue": st.none() | texts, "notes": sealed, "contact": contacts, "fee": fees}
     ).map(lambda given: commands.AmendBooking(**given)),
     commands.CreateArtist: st.builds(commands.CreateArtist, name=texts, time_zone=st.none() | texts),
     commands.AmendArtist: st.fixed_dictionaries({}, optional={"name": texts, "time_zone": st.none() | texts}).map(

@@ -33,7 +33,7 @@ from booking.settings import Settings as DecidingSettings
 from gateway.settings import Settings as GatewaySettings
 from notifications.settings import Settings as NotificationsSettings
 from pages.markdown import code, duration, number, size, table
-from production_contracts import artists, bookings, dead_letters, times, topics
+from production_contracts import artists, bookings, dead_letters, money, times, topics
 
 _HEAD: Final = """\
 # Limits
@@ -49,6 +49,7 @@ _UNAUTHENTICATED: Final = "[unauthenticated](problems.md#unauthenticated)"
 _REQUESTS: Final[tuple[type[BaseModel], ...]] = (
     bookings.BookingRequest,
     bookings.BookingPatch,
+    bookings.ContactRequest,
     bookings.CancelRequest,
     artists.ArtistRequest,
     artists.ArtistPatch,
@@ -86,7 +87,7 @@ def page() -> str:
     """Make the page."""
     sections = {
         "Requests": _requests(),
-        "Text": _text(),
+        "Text and amounts": _text(),
         "Times and conflicts": _times(),
         "Pages": _pages(),
         "Waits": _waits(),
@@ -135,6 +136,9 @@ def _text() -> Iterator[Limit]:
             if bounds is not None:
                 characters = f"{bounds.get('minLength', 0)} to {number(bounds['maxLength'])} characters"
                 yield _limit(f"{code(name)} of {code(model.__name__)}", characters, _INVALID)
+    yield _limit(
+        "`amount` of a fee, in the minor unit of its currency", f"0 to {number(money.LARGEST_AMOUNT)}", _INVALID
+    )
 
 
 def _times() -> Iterator[Limit]:

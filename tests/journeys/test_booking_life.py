@@ -11,6 +11,9 @@ from local_stack.clients.tenant import Tenant, wish
 from local_stack.clients.topic import Topic
 
 NOTES = "The promoter's number is under the mat."
+CONTACT = {"name": "Ana Sommer", "email": "ana@example.org", "phone": "+49 30 12345678"}
+FEE = {"amount": 150_000, "currency": "EUR"}
+CONFIDENTIAL: dict[str, Any] = {"notes": NOTES, "contact": CONTACT, "fee": FEE}
 
 
 async def types_of(caller: Caller, booking: dict[str, Any]) -> list[str]:
@@ -21,7 +24,7 @@ async def types_of(caller: Caller, booking: dict[str, Any]) -> list[str]:
 
 async def test_a_pencil_is_answered_with_all_that_was_asked_and_where_it_stands(tenant: Tenant) -> None:
     artist = await tenant.artist()
-    asked = wish(artist, venue="Barton Hall", notes=NOTES)
+    asked = wish(artist, venue="Barton Hall", **CONFIDENTIAL)
     created = expect(await tenant.caller().post("/v1/bookings", asked), 201)
     booking = created.body
     assert {name: booking[name] for name in asked} == asked
@@ -38,7 +41,8 @@ async def test_a_pencil_is_answered_with_all_that_was_asked_and_where_it_stands(
 
 async def test_what_is_left_out_is_null_and_a_pencil(tenant: Tenant) -> None:
     booking = await tenant.booking(await tenant.artist())
-    assert (booking["venue"], booking["notes"], booking["status"]) == (None, None, "pencil")
+    assert [booking[name] for name in ("venue", *CONFIDENTIAL)] == [None] * 4
+    assert booking["status"] == "pencil"
 
 
 async def test_a_booking_may_begin_as_a_deal(tenant: Tenant) -> None:
@@ -112,26 +116,76 @@ async def test_a_merge_patch_changes_what_it_names_and_null_clears(tenant: Tenan
     assert (refused.slug, refused.body["errors"][0]["pointer"]) == ("invalid-request", "#/title")
 
 
-async def test_notes_are_open_to_readers_and_sealed_everywhere_behind_the_gateway(tenant: Tenant) -> None:
+async def test_a_patch_merges_into_the_contact_and_states_the_fee_whole(tenant: Tenant) -> None:
+    booking = await tenant.booking(await tenant.artist(), contact={"name": "Ana", "email": "ana@example.org"})
+    caller = tenant.caller()
+    address = f"/v1/bookings/{booking['id']}"
+    ana = {"name": "Ana", "email": "ana@example.org", "phone": None}
+    assert booking["contact"] == ana
+    steps: list[tuple[dict[str, Any], Any, Any]] = [
+        ({"contact": {"phone": "110"}, "fee": FEE}, ana | {"phone": "110"}, FEE),
+        ({"contact": {"email": None}}, {"name": "Ana", "email": None, "phone": "110"}, FEE),
+        ({"fee": FEE | {"amount": 0}}, {"name": "Ana", "email": None, "phone": "110"}, FEE | {"amount": 0}),
+        ({"contact": {"name": None, "phone": None}}, None, FEE | {"amount": 0}),
+        ({"contact": CONTACT, "fee": None}, CONTACT, None),
+        ({"contact": None}, None, None),
+    ]
+    amended = booking
+    for version, (patch, contact, fee) in enumerate(steps, start=2):
+        for _ in range(2):  # said again it is so already
+            amended = expect(await caller.patch(address, patch), 200).body
+            assert (amended["contact"], amended["fee"], amended["version"]) == (contact, fee, version)
+        assert expect(await caller.get(address), 200).body == amended
+    already: list[dict[str, Any]] = [{"contact": {}}, {"contact": {"email": None}}, {"contact": None, "fee": None}]
+    for same in already:
+        assert expect(await caller.patch(address, same), 200).body == amended
+    assert await types_of(caller, booking) == ["BookingCreated", *["BookingAmended"] * len(steps)]
+    for half in ({"amount": 1}, {"currency": "EUR"}):
+        refused = await caller.patch(address, {"fee": half})
+        assert (refused.status, refused.slug) == (422, "invalid-request")
+
+
+async def test_what_was_said_of_a_booking_stays_with_it_through_every_change(tenant: Tenant) -> None:
+    booking = await tenant.booking(await tenant.artist(), **CONFIDENTIAL)
+    caller = tenant.caller()
+    address = f"/v1/bookings/{booking['id']}"
+    for verb, body in (("confirm", None), ("reschedule", night(1)), ("cancel", None)):
+        changed = expect(await caller.post(f"{address}/{verb}", body), 200).body
+        assert changed.items() >= CONFIDENTIAL.items()
+    assert expect(await caller.get(address), 200).body.items() >= CONFIDENTIAL.items()
+
+
+def leaves(part: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    """Give the sealed values that a field holds."""
+    if isinstance(part, dict) and "ct" not in part:
+        return [leaf for inner in part.values() for leaf in leaves(inner)]
+    return [part]
+
+
+async def test_what_is_sensitive_is_open_to_readers_and_sealed_everywhere_behind_the_gateway(tenant: Tenant) -> None:
     caller = tenant.caller()
     async with tenant.watcher() as watcher, Topic(tenant.at.downstream, "booking.events.v1") as topic:
-        booking = await tenant.booking(await tenant.artist(), notes=NOTES)
-        assert booking["notes"] == NOTES
+        booking = await tenant.booking(await tenant.artist(), **CONFIDENTIAL)
         viewer = tenant.caller("eva", "viewer")
-        assert expect(await viewer.get(f"/v1/bookings/{booking['id']}"), 200).body["notes"] == NOTES
-        assert [one["notes"] for one in await caller.every("/v1/bookings")] == [NOTES]
-        assert [event["data"]["notes"] for event in await caller.events()] == [NOTES]
+        for told in (
+            booking,
+            expect(await viewer.get(f"/v1/bookings/{booking['id']}"), 200).body,
+            *await caller.every("/v1/bookings"),
+            *(event["data"] for event in await caller.events()),
+        ):
+            assert told.items() >= CONFIDENTIAL.items()
         [record] = await topic.of_tenant(tenant.id)
         await watcher.reached("booking", 1)
     behind = Caller(session=tenant.session, url=tenant.at.booking_url, token=caller.token)
-    for sealed in (
-        record.event["data"]["notes"],
-        expect(await behind.get(f"/v1/bookings/{booking['id']}"), 200).body["notes"],
-        expect(await behind.get("/v1/events"), 200).body["items"][0]["data"]["notes"],
+    for kept in (
+        record.event["data"],
+        expect(await behind.get(f"/v1/bookings/{booking['id']}"), 200).body,
+        expect(await behind.get("/v1/events"), 200).body["items"][0]["data"],
     ):
-        assert set(sealed) == {"kid", "ct"}
-        assert NOTES not in sealed["ct"]
-    assert "notes" not in watcher.of("booking")[0].message["data"]
+        sealed = [leaf for name in CONFIDENTIAL for leaf in leaves(kept[name])]
+        assert [set(leaf) for leaf in sealed] == [{"kid", "ct"}] * 6
+        assert len({leaf["ct"] for leaf in sealed}) == len(sealed)
+    assert not CONFIDENTIAL.keys() & watcher.of("booking")[0].message["data"].keys()
 
 
 async def test_a_reschedule_says_where_the_booking_was(tenant: Tenant) -> None:

@@ -79,10 +79,17 @@ async def caught_up(calendar: Path, *tenants: Tenant) -> None:
         await until(same, f"the calendar of {tenant.name} is at {position}")
 
 
+SAID: dict[str, Any] = {
+    "notes": "for the crew",
+    "contact": {"name": "Ana"},
+    "fee": {"amount": 150_000, "currency": "EUR"},
+}
+
+
 async def live(tenant: Tenant, artist: dict[str, Any], first: int) -> None:
     """Let something of everything happen to three nights."""
     caller = tenant.caller()
-    made = [await tenant.booking(artist, number, notes="for the crew") for number in range(first, first + 3)]
+    made = [await tenant.booking(artist, number, **SAID) for number in range(first, first + 3)]
     expect(await caller.post(f"/v1/bookings/{made[0]['id']}/confirm"), 200)
     expect(await caller.patch(f"/v1/bookings/{made[0]['id']}", {"title": "Renamed"}), 200)
     expect(await caller.post(f"/v1/bookings/{made[1]['id']}/cancel", {"reason": "rain"}), 200)

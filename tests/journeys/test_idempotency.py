@@ -16,7 +16,8 @@ def key(value: str | None = None) -> dict[str, str]:
 
 
 async def test_one_key_twenty_times_at_once_is_one_booking_with_one_outcome(tenant: Tenant) -> None:
-    asked, headers = wish(await tenant.artist(), notes="sealed anew each time"), key()
+    fee = {"amount": 150_000, "currency": "EUR"}
+    asked, headers = wish(await tenant.artist(), notes="sealed anew each time", fee=fee), key()
     caller = tenant.caller()
     answers = await asyncio.gather(*(caller.post("/v1/bookings", asked, headers=headers) for _ in range(20)))
     assert {(answer.status, answer.raw, answer.headers["Location"]) for answer in answers} == {

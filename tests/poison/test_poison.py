@@ -170,7 +170,13 @@ async def test_an_event_of_a_type_that_is_not_known_is_left_to_newer_readers(ten
 
 async def test_the_largest_booking_that_may_be_asked_for_is_not_oversized(tenant: Tenant) -> None:
     artist = await tenant.artist()
-    largest: dict[str, Any] = {"title": "🎺" * 200, "venue": "🎺" * 200, "notes": "🎺" * 10_000}
+    largest: dict[str, Any] = {
+        "title": "🎺" * 200,
+        "venue": "🎺" * 200,
+        "notes": "🎺" * 10_000,
+        "contact": {"name": "🎺" * 200, "email": "🎺" * 64 + "@" + "🎺" * 255, "phone": "1" * 20},
+        "fee": {"amount": 10**15 - 1, "currency": "EUR"},
+    }
     booking = await tenant.booking(artist, **largest)
     again = await tenant.caller().patch(f"/v1/bookings/{booking['id']}", {"notes": "🎷" * 10_000})
     assert again.status == 200

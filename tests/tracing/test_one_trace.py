@@ -36,6 +36,8 @@ from tenancy import bootstrap as tenancy
 from tenancy.settings import Settings as TenancySettings
 
 TITLE, NOTES, ARTIST, USER, AGENT = "Hush Hush Gala", "by the back gate", "Rosa Secreta", "anastasia", "Curious/1.0"
+CONTACT, AMOUNT = "Fiona Fernsprecher", 918_273_645
+SAID = {"contact": {"name": CONTACT}, "fee": {"amount": AMOUNT, "currency": "EUR"}}
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ async def whole(own_engines: Engines, issuer: Issuer, exporter: InMemorySpanExpo
 @pytest.fixture(scope="module")
 async def booked(whole: Whole) -> dict[str, Any]:
     artist = await whole.caller.make("/v1/artists", name=ARTIST)
-    made = await whole.caller.make("/v1/bookings", artist_id=artist["id"], title=TITLE, notes=NOTES, **night())
+    made = await whole.caller.make("/v1/bookings", artist_id=artist["id"], title=TITLE, notes=NOTES, **SAID, **night())
     await whole.watcher.reached("booking", 1)
     assert isinstance(made, dict)
     return made
@@ -222,7 +224,7 @@ async def test_no_span_says_who_it_was_or_what_was_written(
     await whole.one("emit booking")
     said = "\n".join(span.to_json() for span in whole.spans.get_finished_spans())
     tenant = whole.watcher.ready[0]["tenant_id"]
-    for secret in (TITLE, NOTES, ARTIST, USER, AGENT, tenant, booked["id"], "192.0.2.1"):
+    for secret in (TITLE, NOTES, CONTACT, str(AMOUNT), ARTIST, USER, AGENT, tenant, booked["id"], "192.0.2.1"):
         assert secret not in said
     for span in whole.spans.get_finished_spans():
         attributes = span.attributes or {}

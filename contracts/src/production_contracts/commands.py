@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field, SerializeAsAny
 
-from production_contracts.bookings import ActiveStatus
+from production_contracts.bookings import ActiveStatus, SealedContact, SealedFee
 from production_contracts.members import InvitationStatus
 from production_contracts.records import Record
 from production_contracts.roles import Permission, Role
@@ -43,6 +43,8 @@ class CreateBooking(Record):
     title: str
     venue: str | None = None
     notes: Sealed | None = None
+    contact: SealedContact | None = None
+    fee: SealedFee | None = None
 
 
 class ConfirmBooking(Record):
@@ -63,11 +65,16 @@ class RescheduleBooking(Record):
 
 
 class AmendBooking(Record):
-    """Change what a booking says; only the members that were given count (`model_fields_set`), null clears."""
+    """Change what a booking says; only the members that were given count (`model_fields_set`), null clears.
+
+    The same holds within ``contact``, which is merged (RFC 7396); a ``fee`` is stated whole.
+    """
 
     title: str = ""
     venue: str | None = None
     notes: Sealed | None = None
+    contact: SealedContact | None = None
+    fee: SealedFee | None = None
 
 
 class CreateArtist(Record):

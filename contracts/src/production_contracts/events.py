@@ -8,7 +8,7 @@ from production_contracts.artists import Artist, Tenant
 from production_contracts.bookings import Booking, BookingEventData
 from production_contracts.members import InvitationEventData, MemberEventData
 from production_contracts.records import Record
-from production_contracts.sealed import sensitive_fields
+from production_contracts.sealed import withheld
 from production_contracts.times import Timestamp
 
 Stream = Literal["booking", "tenancy"]
@@ -76,7 +76,7 @@ EVENT_TYPES: Final = (
 BY_NAME: Final = {event.name: event for event in EVENT_TYPES}
 BY_KAFKA: Final = {event.kafka: event for event in EVENT_TYPES}
 
-_SENSITIVE: Final = sensitive_fields(Booking)
+_WITHHELD: Final = withheld(Booking)
 
 
 class Event(Record):
@@ -115,6 +115,11 @@ class SocketMessage(Record):
     data: dict[str, Any]
 
 
+def public_data(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of an event's data what is sensitive, be it open as the gateway tells it or sealed as on the topic."""
+    return {name: value for name, value in data.items() if name not in _WITHHELD}
+
+
 def socket_message(event: dict[str, Any]) -> dict[str, Any]:
     """Make a socket's message of an event, both as JSON objects."""
     return {
@@ -123,5 +128,5 @@ def socket_message(event: dict[str, Any]) -> dict[str, Any]:
         "id": event["id"],
         "type": event["type"],
         "occurred_at": event["occurred_at"],
-        "data": {name: value for name, value in event["data"].items() if name not in _SENSITIVE},
+        "data": public_data(event["data"]),
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
 _RFC_9562 = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
@@ -49,6 +49,27 @@ def _refuse_unknown_zone(name: str) -> str:
     return name
 
 
+_ADDRESS = r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}$"
+"""Two parts around one ``@``, each as long as RFC 5321, section 4.5.3.1, lets it be."""
+_NUMBER = r"^\+?\(?([0-9][ ()./-]*){3,20}$"
+_IS_ADDRESS = re.compile(_ADDRESS.replace("$", r"\Z"))
+_IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
+
+
+def _refuse_other_addresses(text: str) -> str:
+    if not _IS_ADDRESS.match(text):
+        message = "an address is local@domain without spaces, such as ana@example.org"
+        raise ValueError(message)
+    return text
+
+
+def _refuse_other_numbers(text: str) -> str:
+    if not _IS_NUMBER.match(text):
+        message = "a number is 3 to 20 digits, with + before and spaces or ()./- between them, such as +49 30 12345678"
+        raise ValueError(message)
+    return text
+
+
 _Clean = AfterValidator(_refuse_nul)
 
 Title = Annotated[
@@ -66,3 +87,37 @@ TimeZone = Annotated[
     _Clean,
     AfterValidator(_refuse_unknown_zone),
 ]
+ContactName = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=200), _Clean, AfterValidator(_refuse_blank)
+]
+EmailAddress = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=320),
+    AfterValidator(_refuse_other_addresses),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 320,
+            "pattern": _ADDRESS,
+            "description": "local@domain, without spaces",
+            "examples": ["ana@example.org"],
+        }
+    ),
+]
+"""An address to write to, kept as given. Only its shape is looked at: whether it can be reached, no pattern tells."""
+
+PhoneNumber = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=40),
+    AfterValidator(_refuse_other_numbers),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 40,
+            "pattern": _NUMBER,
+            "description": "3 to 20 digits, + before and spaces or ()./- between them",
+            "examples": ["+49 30 12345678"],
+        }
+    ),
+]
+"""A number to call, kept as people write it, best as E.164: 3 to 20 digits, as prefixes come on top of its 15."""

@@ -28,6 +28,8 @@ class Booked:
     status: str
     title: str
     venue: str | None
+    contact: dict[str, Any] | None
+    fee: dict[str, Any] | None
     version: int
     position: int
 
@@ -58,7 +60,7 @@ class Model:
             conflicts = self.conflicts(booking.artist_id, data.start_time, data.end_time, besides=command.aggregate_id)
             if conflicts:
                 return {"refused": "booking-conflict", "conflicts": conflicts}
-        self._change(booking, self._wanted(data))
+        self._change(booking, self._wanted(booking, data))
         return self.told(command.aggregate_id)
 
     def _create(self, booking_id: UUID, data: commands.CreateBooking) -> Said:
@@ -72,12 +74,22 @@ class Model:
         if conflicts:
             return {"refused": "booking-conflict", "conflicts": conflicts}
         self.position += 1
+        stated = data.model_dump()
         self.bookings[booking_id] = Booked(
-            data.artist_id, data.start_time, data.end_time, data.status, data.title, data.venue, 1, self.position
+            data.artist_id,
+            data.start_time,
+            data.end_time,
+            data.status,
+            data.title,
+            data.venue,
+            _merged(None, stated["contact"]),
+            stated["fee"],
+            1,
+            self.position,
         )
         return self.told(booking_id)
 
-    def _wanted(self, data: object) -> dict[str, Any]:
+    def _wanted(self, booking: Booked, data: object) -> dict[str, Any]:
         if isinstance(data, commands.ConfirmBooking):
             return {"status": "confirmed"}
         if isinstance(data, commands.CancelBooking):
@@ -85,7 +97,10 @@ class Model:
         if isinstance(data, commands.RescheduleBooking):
             return {"start": data.start_time, "end": data.end_time}
         assert isinstance(data, commands.AmendBooking)
-        return {name: getattr(data, name) for name in data.model_fields_set}
+        wanted = data.model_dump(exclude_unset=True)
+        if "contact" in wanted:
+            wanted["contact"] = _merged(booking.contact, wanted["contact"])
+        return wanted
 
     def _change(self, booking: Booked, wanted: dict[str, Any]) -> None:
         if any(getattr(booking, name) != value for name, value in wanted.items()):
@@ -125,3 +140,11 @@ class Model:
     def told(self, booking_id: UUID) -> Said:
         """Show a booking."""
         return {"id": str(booking_id)} | vars(self.bookings[booking_id])
+
+
+def _merged(before: dict[str, Any] | None, patch: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Merge a contact, always with all of its members, or none where all are null."""
+    if patch is None:
+        return None
+    merged = dict.fromkeys(("name", "email", "phone")) | (before or {}) | patch
+    return merged if any(merged.values()) else None

@@ -170,6 +170,8 @@ def booking(number: int, **other: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         "title": f"Night {number}",
         "venue": None,
         "notes": None,
+        "contact": None,
+        "fee": None,
         "created_by": "user_ana",
         "created_at": AT,
         "updated_at": AT,
@@ -369,12 +371,54 @@ def ask_otherwise(world: World) -> None:
     world.lines[place] = replace(call, asked={**call.asked, **night(30)})
 
 
-@pytest.mark.parametrize("doctor", [lose_event, change_event, lose_row, forget_change, ask_otherwise])
+def ask_for_more(world: World, **asked: Any) -> None:  # noqa: ANN401 - JSON
+    """Let the first booking have been asked for with something that its answer does not say."""
+    place = next(at for at, line in enumerate(world.lines) if isinstance(line, Call) and line.key == "key-1")
+    call = world.lines[place]
+    assert isinstance(call, Call)
+    world.lines[place] = replace(call, asked={**call.asked, **asked})
+
+
+def ask_for_notes(world: World) -> None:
+    ask_for_more(world, notes="Gate 7")
+
+
+def ask_for_a_contact(world: World) -> None:
+    ask_for_more(world, contact={"phone": "110"})
+
+
+def ask_for_a_fee(world: World) -> None:
+    ask_for_more(world, fee={"amount": 1, "currency": "EUR"})
+
+
+SAID = [
+    lose_event,
+    change_event,
+    lose_row,
+    forget_change,
+    ask_otherwise,
+    ask_for_notes,
+    ask_for_a_contact,
+    ask_for_a_fee,
+]
+
+
+@pytest.mark.parametrize("doctor", SAID)
 def test_what_was_answered_and_does_not_stand_is_found(world: World, doctor: Callable[[World], None]) -> None:
     doctor(world)
     breach = only_of(world.verdict(), commands.ANSWERED_STANDS)
     assert booking(1)["id"] in breach.what
     assert {event.aggregate_id for event in breach.events} == {booking(1)["id"]}
+
+
+def test_what_is_sealed_behind_the_gateway_and_open_before_it_is_no_breach(world: World) -> None:
+    place = next(at for at, line in enumerate(world.lines) if isinstance(line, Call) and line.key == "key-1")
+    call = world.lines[place]
+    assert isinstance(call, Call)
+    contact = {"name": "Ana", "email": None, "phone": "110"}
+    asked = {**call.asked, "contact": {"phone": "110", "email": None}}
+    world.lines[place] = replace(call, asked=asked, answered={**call.answered, "contact": contact})
+    assert world.verdict().breaches == ()
 
 
 def test_an_event_of_a_rejected_command_is_found(world: World) -> None:

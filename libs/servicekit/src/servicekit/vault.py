@@ -69,7 +69,7 @@ class AesVault:
         bound, plain = _bound(tenant_id, holder, field), text.encode()
         nonce = hmac.digest(key.nonce_key, bound + plain, "sha256")[:NONCE_BYTES]
         sealed = nonce + key.cipher.encrypt(nonce, plain, bound)
-        return Sealed(kid=self._active, ct=base64.urlsafe_b64encode(sealed).rstrip(b"=").decode())
+        return Sealed(kid=self._active, ct=_encoded(sealed))
 
     def open(self, tenant_id: UUID, holder: UUID, field: str, sealed: Sealed) -> str:
         """Open what was sealed for exactly these.
@@ -82,12 +82,25 @@ class AesVault:
             message = f"no key {sealed.kid!r} here"
             raise SealBrokenError(message)
         try:
-            raw = base64.urlsafe_b64decode(sealed.ct + "=" * (-len(sealed.ct) % 4))
+            raw = _decoded(sealed.ct)
             plain = key.cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound(tenant_id, holder, field))
             return plain.decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
             message = f"not what was sealed with key {sealed.kid!r} for this tenant, holder and field"
             raise SealBrokenError(message) from error
+
+
+def _encoded(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def _decoded(ct: str) -> bytes:
+    """Read what was written by `_encoded` and no other form of it; Python would pass over what is no base64."""
+    raw = base64.urlsafe_b64decode(ct + "=" * (-len(ct) % 4))
+    if _encoded(raw) != ct:
+        message = "not base64url in its one form"
+        raise ValueError(message)
+    return raw
 
 
 def _bound(tenant_id: UUID, holder: UUID, field: str) -> bytes:

@@ -11,6 +11,7 @@ from booking.application.ledger import BookingLedger
 from booking.domain.booking import Status
 from booking.domain.calendar import Calendar
 from production_contracts import commands
+from production_contracts.bookings import SealedContact, SealedFee
 from production_contracts.commands import Command
 from production_contracts.sealed import Sealed
 from servicekit.deciding import Decision
@@ -19,6 +20,8 @@ TENANT = UUID(int=1)
 ARTIST = UUID(int=2)
 ARCHIVED = UUID(int=3)
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
+CONTACT = SealedContact(email=Sealed(kid="k", ct="m"))
+FEE = SealedFee(amount=Sealed(kid="k", ct="a"), currency=Sealed(kid="k", ct="e"))
 
 
 class Decisions:
@@ -55,7 +58,8 @@ def created(decide: Decisions, day: int = 0, status: str = "pencil", **changes: 
 
 def test_a_new_booking_is_version_1_at_the_next_position(decide: Decisions) -> None:
     created(decide)
-    command = ask(TENANT, night(ARTIST, 1, "confirmed", venue="The hall", notes=Sealed(kid="k", ct="c")))
+    said: dict[str, Any] = {"venue": "The hall", "notes": Sealed(kid="k", ct="c"), "contact": CONTACT, "fee": FEE}
+    command = ask(TENANT, night(ARTIST, 1, "confirmed", **said))
     decision = decide(command)
     assert decision.body == {
         "id": str(command.aggregate_id),
@@ -66,6 +70,8 @@ def test_a_new_booking_is_version_1_at_the_next_position(decide: Decisions) -> N
         "title": "A night",
         "venue": "The hall",
         "notes": {"kid": "k", "ct": "c"},
+        "contact": {"name": None, "email": {"kid": "k", "ct": "m"}, "phone": None},
+        "fee": {"amount": {"kid": "k", "ct": "a"}, "currency": {"kid": "k", "ct": "e"}},
         "version": 1,
         "position": 2,
         "created_by": "user_ana",
@@ -105,6 +111,9 @@ def test_each_change_is_one_event_with_the_whole_booking_after_it(decide: Decisi
         ("confirmed", commands.ConfirmBooking()),
         ("pencil", commands.AmendBooking(title="A night", venue=None)),
         ("pencil", commands.AmendBooking()),
+        ("pencil", commands.AmendBooking(contact=None, fee=None)),
+        ("pencil", commands.AmendBooking(contact=SealedContact())),
+        ("pencil", commands.AmendBooking(contact=SealedContact(name=None))),
         ("pencil", move(0)),
     ],
     ids=lambda given: type(given).__name__,
@@ -134,6 +143,30 @@ def test_an_amendment_clears_what_is_null_and_leaves_what_was_not_named(decide: 
     assert decision.body["venue"] is None
     assert decision.body["notes"] == {"kid": "k", "ct": "c"}
     assert decision.body["title"] == "A night"
+
+
+def test_an_amendment_merges_into_the_contact_what_it_names_and_leaves_the_rest(decide: Decisions) -> None:
+    booking = created(decide, contact=CONTACT, fee=FEE)
+    name = Sealed(kid="k", ct="n")
+    decision = decide(ask(TENANT, commands.AmendBooking(contact=SealedContact(name=name)), booking))
+    assert decision.body["contact"] == {"name": name.model_dump(), "email": {"kid": "k", "ct": "m"}, "phone": None}
+    decision = decide(ask(TENANT, commands.AmendBooking(contact=SealedContact(name=None, email=None)), booking))
+    assert decision.body["contact"] is None, "nothing is left of it"
+    assert decision.body["fee"] == FEE.model_dump()
+
+
+def test_the_same_contact_and_fee_again_are_no_event(decide: Decisions) -> None:
+    booking = created(decide, contact=CONTACT, fee=FEE)
+    decision = decide(ask(TENANT, commands.AmendBooking(contact=CONTACT, fee=FEE), booking))
+    assert (decision.status, decision.events, decision.body["version"]) == (200, (), 1)
+    other = FEE.model_copy(update={"amount": Sealed(kid="k", ct="more")})
+    decision = decide(ask(TENANT, commands.AmendBooking(fee=other), booking))
+    assert (len(decision.events), decision.body["fee"]) == (1, other.model_dump())
+
+
+def test_a_contact_without_members_is_none_from_the_first(decide: Decisions) -> None:
+    command = ask(TENANT, night(ARTIST, 1, contact=SealedContact(name=None)))
+    assert decide(command).body["contact"] is None
 
 
 def test_a_taken_artist_is_refused_with_what_is_in_the_way(decide: Decisions) -> None:

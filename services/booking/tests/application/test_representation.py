@@ -1,5 +1,6 @@
 """A booking as JSON."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking.application.representation import booking_json, booking_of, conflict_json, slot_json
-from booking.domain.booking import Booking, Slot, Status
+from booking.domain.booking import Booking, Contact, Fee, Slot, Status
 from production_contracts.bookings import Conflict, SealedBooking, TimeRange
 from production_contracts.times import truncate_to_milliseconds
 
@@ -17,6 +18,8 @@ moments = st.datetimes(
     timezones=st.just(UTC),
 ).map(truncate_to_milliseconds)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+certain = st.fixed_dictionaries({"kid": texts, "ct": texts})
+sealed = st.none() | certain
 bookings = st.builds(
     Booking,
     id=st.uuids(),
@@ -25,7 +28,10 @@ bookings = st.builds(
     status=st.sampled_from(Status),
     title=texts,
     venue=st.none() | texts,
-    notes=st.none() | st.fixed_dictionaries({"kid": texts, "ct": texts}),
+    notes=sealed,
+    contact=st.none()
+    | st.builds(Contact.of, st.fixed_dictionaries({"name": sealed, "email": sealed, "phone": sealed})),
+    fee=st.none() | st.builds(Fee, amount=certain, currency=certain),
     version=st.integers(1, 10**6),
     position=st.integers(1, 10**12),
     created_by=texts,
@@ -45,6 +51,13 @@ def test_a_booking_is_written_as_the_contract_has_it(booking: Booking) -> None:
     assert SealedBooking.model_validate(written).model_dump(mode="json") == written
 
 
+@given(bookings)
+def test_an_event_of_before_a_booking_had_a_contact_and_a_fee_is_read_without(booking: Booking) -> None:
+    old = booking_json(booking)
+    del old["contact"], old["fee"]
+    assert booking_of(old) == replace(booking, contact=None, fee=None)
+
+
 def test_times_are_written_in_utc_with_milliseconds() -> None:
     start = datetime(2027, 5, 8, 22, tzinfo=timezone(timedelta(hours=2)))
     written = slot_json(Slot(start, start + timedelta(milliseconds=1)))
@@ -62,6 +75,8 @@ def test_a_booking_in_the_way_is_shown_without_what_is_nobodys_business() -> Non
         title="Private",
         venue="Private",
         notes={"kid": "k", "ct": "c"},
+        contact=Contact(name={"kid": "k", "ct": "c"}),
+        fee=Fee(amount={"kid": "k", "ct": "c"}, currency={"kid": "k", "ct": "c"}),
         version=1,
         position=1,
         created_by="user_ana",

@@ -40,6 +40,28 @@ plans = st.lists(
 cuts = st.lists(st.integers(1, 12), min_size=1, max_size=10)
 
 
+def sealed(text: str) -> dict[str, str]:
+    return {"kid": "k", "ct": text}
+
+
+CONFIDENCES: list[dict[str, Any]] = [
+    {},
+    {"contact": {"name": sealed("ana"), "email": sealed("mail")}},
+    {"contact": {"name": None}, "fee": {"amount": sealed("1"), "currency": sealed("EUR")}},
+    {"contact": {"phone": sealed("030")}, "fee": {"amount": sealed("2"), "currency": sealed("EUR")}},
+]
+AMENDMENTS: list[dict[str, Any]] = [
+    {},
+    {"venue": None, "contact": {"email": None}},
+    {"contact": {"name": sealed("ben"), "phone": None}},
+    {"contact": {"name": sealed("ana")}},
+    {"contact": {}},
+    {"contact": None},
+    {"fee": None},
+    {"fee": {"amount": sealed("1"), "currency": sealed("EUR")}},
+]
+
+
 class World:
     """Two tenants, in the database and as models."""
 
@@ -64,12 +86,12 @@ class World:
         status = "pencil" if length % 2 else "confirmed"
         data: dict[str, commands.CommandData] = {
             "create": commands.CreateBooking.model_validate(
-                {"artist_id": artists[artist], "status": status, "title": "t", **slot}
+                {"artist_id": artists[artist], "status": status, "title": "t", **slot, **CONFIDENCES[start % 4]}
             ),
             "confirm": commands.ConfirmBooking(),
             "cancel": commands.CancelBooking(),
             "move": commands.RescheduleBooking.model_validate(slot),
-            "amend": commands.AmendBooking.model_validate([{"title": f"t{start}"}, {"venue": None}, {}][length % 3]),
+            "amend": commands.AmendBooking.model_validate([{"title": f"t{start}"}, *AMENDMENTS][start % 9]),
         }
         return ask(
             self.tenants[tenant],
@@ -113,7 +135,7 @@ class World:
 
 
 def shown(body: dict[str, Any]) -> Said:
-    kept = {name: body[name] for name in ("id", "status", "title", "venue", "version", "position")}
+    kept = {name: body[name] for name in ("id", "status", "title", "venue", "contact", "fee", "version", "position")}
     return kept | {
         "artist_id": UUID(body["artist_id"]),
         "start": datetime.fromisoformat(body["start_time"]),

@@ -16,10 +16,10 @@ from gateway.adapters.limits import RateLimits, RedisCounts
 from gateway.adapters.owners import HttpOwners
 from gateway.adapters.replies import KafkaReplies, partition_of
 from gateway.application.desk import Desk
-from gateway.application.notes import Notes
 from gateway.application.people import People
 from gateway.application.ports import CommandLine, Limits, Owners, ReplyLine, Vault
 from gateway.application.reader import OwnerProblemError, Reader
+from gateway.application.seals import Seals
 from gateway.application.tidings import Tidings
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.fingerprints import Fingerprints
@@ -174,21 +174,21 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
     tracing.trace_requests(app)
     app.add_exception_handler(OwnerProblemError, answers.owner_problem)
     ids = CommandIds(settings.command_id_key)
-    notes = Notes(parts.vault)
+    seals = Seals(parts.vault)
     admission = Admission(parts.verifier, parts.limits)
     namespaces = {issuer.issuer: issuer.namespace for issuer in settings.auth_issuers}
-    reader = Reader(parts.owners, notes, People(parts.vault, namespaces), ids)
+    reader = Reader(parts.owners, seals, People(parts.vault, namespaces), ids)
     desk = Desk(parts.commands, parts.replies, ids)
     tidings = Tidings(Facts(settings.webhook_namespace, parts.vault), desk, wait_seconds=settings.wait_seconds)
     changes = Changes(
         desk,
-        notes,
+        seals,
         Fingerprints(settings.command_id_key),
         Waits(default=settings.wait_seconds, longest=settings.wait_seconds_longest),
     )
     app.router.routes.extend(
         routes(
-            Bookings(admission, changes, reader, notes),
+            Bookings(admission, changes, reader, seals),
             Artists(admission, changes, reader),
             Records(admission, reader),
             Webhooks(settings.clerk_webhook_secrets, tidings),

@@ -29,6 +29,10 @@ def test_each_part_of_a_request_counts() -> None:
         ("POST", "/v1/artists", {"title": "a"}, None),
         ("POST", "/v1/bookings", {"title": "b"}, None),
         ("POST", "/v1/bookings", {"title": "a", "venue": None}, None),
+        ("POST", "/v1/bookings", {"title": "a", "contact": {}}, None),
+        ("POST", "/v1/bookings", {"title": "a", "contact": {"name": None}}, None),
+        ("POST", "/v1/bookings", {"title": "a", "fee": {"amount": 1, "currency": "EUR"}}, None),
+        ("POST", "/v1/bookings", {"title": "a", "fee": {"amount": 10, "currency": "EUR"}}, None),
         ("POST", "/v1/bookings", {"title": "a"}, '"1"'),
         ("POST", "/v1/bookings", {"title": "a"}, ""),
     ]
@@ -42,5 +46,7 @@ def test_a_fingerprint_depends_on_the_key() -> None:
 
 
 def test_the_canonical_form_is_that_of_rfc_8785() -> None:
-    body = {"b": '\u20ac$\u000f\nA\'B"\\\\"/', "a": [None, True]}
-    assert canonical_json(body) == b'{"a":[null,true],"b":"\xe2\x82\xac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
+    body = {"b": '\u20ac$\u000f\nA\'B"\\\\"/', "a": [None, True, 0, 10**15 - 1]}
+    assert (
+        canonical_json(body) == b'{"a":[null,true,0,999999999999999],"b":"\xe2\x82\xac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
+    )

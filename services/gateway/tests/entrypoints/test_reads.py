@@ -19,12 +19,30 @@ ARTIST = uuid5(NAMESPACE_DNS, "artist.example")
 COMMAND = uuid5(NAMESPACE_DNS, "command.example")
 PATH = f"/v1/bookings/{BOOKING}"
 NOTES = "by the back gate"
+OPEN = {
+    "notes": NOTES,
+    "contact": {"name": "Ana", "email": "ana@example.org", "phone": None},
+    "fee": {"amount": 0, "currency": "EUR"},
+}
 TEXT = CommandIds(KEY).write(COMMAND, TENANT, "booking")
 
 
 def booking(gateway: FakeGateway) -> dict[str, Any]:
-    sealed = gateway.vault.seal(TENANT, BOOKING, "notes", NOTES)
-    return {"id": str(BOOKING), "title": "Tour \u00fc", "version": 3, "notes": sealed.model_dump()}
+    def seal(path: str, text: str) -> dict[str, str]:
+        return gateway.vault.seal(TENANT, BOOKING, path, text).model_dump()
+
+    return {
+        "id": str(BOOKING),
+        "title": "Tour \u00fc",
+        "version": 3,
+        "notes": seal("notes", NOTES),
+        "contact": {
+            "name": seal("contact.name", "Ana"),
+            "email": seal("contact.email", "ana@example.org"),
+            "phone": None,
+        },
+        "fee": {"amount": seal("fee.amount", "000000000000000"), "currency": seal("fee.currency", "EUR")},
+    }
 
 
 async def get(client: aiohttp.ClientSession, path: str, **headers: str) -> tuple[aiohttp.ClientResponse, Any]:
@@ -40,7 +58,7 @@ async def test_a_booking_is_read_from_its_owner_with_the_callers_token(
 ) -> None:
     gateway.owners.put("booking", PATH, booking(gateway))
     response, body = await get(client, PATH.upper().replace("/V1/BOOKINGS", "/v1/bookings"), Min_Position="7")
-    assert body == booking(gateway) | {"notes": NOTES}
+    assert body == booking(gateway) | OPEN
     assert (response.headers["ETag"], response.headers["Position"]) == ('"3"', "41")
     assert response.headers["Cache-Control"] == "private, no-cache"
     (asked,) = gateway.owners.asked
@@ -75,10 +93,24 @@ async def test_lists_and_events_are_opened(client: aiohttp.ClientSession, gatewa
     gateway.owners.put("booking", "/v1/events", {"items": [event], "position": 3})
     gateway.owners.put("booking", f"{PATH}/events", {"items": [event], "position": 3})
     _, page = await get(client, "/v1/bookings")
-    assert [item["notes"] for item in page["items"]] == [NOTES]
+    assert page["items"] == [booking(gateway) | OPEN]
     for path in ("/v1/events?stream=booking", f"{PATH}/events"):
         _, page = await get(client, path)
-        assert [item["data"]["notes"] for item in page["items"]] == [NOTES]
+        assert [item["data"] for item in page["items"]] == [booking(gateway) | OPEN]
+
+
+async def test_what_was_said_before_a_booking_had_a_contact_and_a_fee_is_read_as_it_is(
+    client: aiohttp.ClientSession, gateway: FakeGateway
+) -> None:
+    old = {name: value for name, value in booking(gateway).items() if name not in {"contact", "fee"}}
+    event = {"stream": "booking", "position": 3, "aggregate_id": str(BOOKING), "data": old}
+    gateway.owners.put("booking", "/v1/events", {"items": [event], "position": 3})
+    reply = {"command_id": str(COMMAND), "position": 9, "outcome": {"status": 201, "body": old}}
+    gateway.owners.put("booking", f"/v1/commands/{COMMAND}", reply)
+    _, page = await get(client, "/v1/events?stream=booking")
+    assert page["items"][0]["data"] == old | {"notes": NOTES}
+    _, body = await get(client, f"/v1/commands/{TEXT}")
+    assert body["outcome"]["body"] == old | {"notes": NOTES}
 
 
 async def test_a_query_is_passed_on_in_its_one_form(client: aiohttp.ClientSession, gateway: FakeGateway) -> None:
@@ -177,11 +209,20 @@ async def test_an_owner_that_is_away_or_talks_nonsense_is_unavailable(
         assert (problem["type"], response.headers["Retry-After"]) == ("/problems/unavailable", "2")
 
 
-@pytest.mark.parametrize("sealed", [{"kid": "lost", "ct": "AAAA"}, {"kid": "k1", "ct": "AAAA"}, {"ct": 7}])
-async def test_notes_that_can_not_be_opened_are_unavailable_and_never_shown_wrong(
-    client: aiohttp.ClientSession, gateway: FakeGateway, sealed: dict[str, Any]
+@pytest.mark.parametrize("name", ["notes", "contact", "fee"])
+@pytest.mark.parametrize("sealed", [{"kid": "lost", "ct": "AAAA"}, {"kid": "k1", "ct": "AAAA"}, {"ct": 7}, "plain"])
+async def test_what_can_not_be_opened_is_unavailable_and_never_shown_wrong(
+    client: aiohttp.ClientSession,
+    gateway: FakeGateway,
+    name: str,
+    sealed: Any,  # noqa: ANN401 - JSON
 ) -> None:
-    gateway.owners.put("booking", PATH, booking(gateway) | {"notes": sealed, "x": '"ct"'})
+    broken = booking(gateway)
+    if name == "notes":
+        broken[name] = sealed
+    else:
+        broken[name][{"contact": "phone", "fee": "amount"}[name]] = sealed
+    gateway.owners.put("booking", PATH, broken)
     _, problem = await get(client, PATH)
     assert problem["type"] == "/problems/unavailable"
 
@@ -191,6 +232,15 @@ async def test_notes_sealed_for_another_booking_do_not_open(
 ) -> None:
     other = gateway.vault.seal(TENANT, uuid4(), "notes", NOTES)
     gateway.owners.put("booking", PATH, booking(gateway) | {"notes": other.model_dump()})
+    assert (await get(client, PATH))[1]["type"] == "/problems/unavailable"
+
+
+async def test_what_was_sealed_for_one_member_of_a_contact_does_not_open_as_another(
+    client: aiohttp.ClientSession, gateway: FakeGateway
+) -> None:
+    swapped = booking(gateway)
+    swapped["contact"]["name"], swapped["contact"]["email"] = swapped["contact"]["email"], swapped["contact"]["name"]
+    gateway.owners.put("booking", PATH, swapped)
     assert (await get(client, PATH))[1]["type"] == "/problems/unavailable"
 
 
@@ -208,7 +258,7 @@ async def test_a_decided_command_tells_its_outcome(client: aiohttp.ClientSession
     response, body = await get(client, f"/v1/commands/{TEXT}")
     assert body["status"] == "accepted"
     assert response.headers["Position"] == "9", "as if the caller had waited"
-    assert body["outcome"] == {"status": 201, "body": booking(gateway) | {"notes": NOTES}}
+    assert body["outcome"] == {"status": 201, "body": booking(gateway) | OPEN}
     gateway.owners.put("booking", f"/v1/commands/{COMMAND}", reply | {"outcome": {"status": 409, "body": {"a": 1}}})
     _, body = await get(client, f"/v1/commands/{TEXT}")
     assert (body["status"], body["outcome"]) == ("rejected", {"status": 409, "body": {"a": 1}})

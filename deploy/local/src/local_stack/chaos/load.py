@@ -249,11 +249,13 @@ class Client:
                 "status": chance.choice(("pencil", "pencil", "confirmed")),
             }
             if chance.random() < 0.2:  # noqa: PLR2004
-                asked["notes"] = f"Gate {chance.randrange(10**6)}"
+                asked |= {"notes": f"Gate {chance.randrange(10**6)}"} | self._confidence()
         else:
             path = f"/v1/bookings/{chance.choice(self.calendar.bookings)}"
             if action == "amend":
                 method, asked = "PATCH", {"venue": f"Hall {chance.randrange(10**6)}"}
+                if chance.random() < 0.3:  # noqa: PLR2004
+                    asked = self._confidence()
             else:
                 path += f"/{action}"
             if action == "confirm":
@@ -268,6 +270,17 @@ class Client:
             asked=asked,
             asynchronous=chance.random() < 0.1,  # noqa: PLR2004
         )
+
+    def _confidence(self) -> dict[str, Any]:
+        """Say whom to call, which merges into what was said before, or what it pays; now and then clear it."""
+        chance = self.chance
+        member = chance.choice(("name", "email", "phone"))
+        number = chance.randrange(10**6)
+        told = {"name": f"Crew {number}", "email": f"crew{number}@example.org", "phone": f"+49 30 {number:06d}"}[member]
+        if chance.random() < 0.5:  # noqa: PLR2004
+            return {"contact": {member: told if chance.random() < 0.8 else None}}  # noqa: PLR2004
+        fee = {"amount": number, "currency": chance.choice(("EUR", "JPY", "KWD"))}
+        return {"fee": fee if chance.random() < 0.8 else None}  # noqa: PLR2004
 
     def _range(self) -> dict[str, Any]:
         begin = self.chance.randrange(UNITS)

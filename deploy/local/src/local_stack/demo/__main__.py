@@ -88,6 +88,8 @@ async def _tell_the_story(stage: Stage, story: Story, stack: AsyncExitStack) -> 
     booking = await story.race(artist)
     stage.scene("A pencil becomes a deal")
     await story.confirm(booking)
+    stage.scene("What is agreed is not for everybody")
+    await story.agree(booking)
     stage.scene("A third comes late")
     cleo = await story.come_late()
     stack.push_async_callback(cleo.watcher.disconnect)

@@ -85,6 +85,23 @@ class Story:
         self._stage.hold("the pencil is a deal", (booking["status"], confirmed["status"]) == ("pencil", "confirmed"))
         await self._both_hear("booking:confirmed", confirmed)
 
+    async def agree(self, booking: Any) -> None:  # noqa: ANN401 - JSON
+        """Let Ana note whom to call and what it pays, and Ben correct a number: neither is told on a socket."""
+        address = f"/v1/bookings/{booking['id']}"
+        fee = {"amount": 150_000, "currency": "EUR"}
+        patch = {"contact": {"name": "Juno Winter", "phone": "+49 30 901820"}, "fee": fee}
+        answer = await self._ana.caller.patch(address, patch)
+        self._stage.answered("Ana", "notes whom to call, and a fee of 1,500.00 EUR", answer)
+        await self._both_hear("booking:amended", expect(answer, 200).body)
+        answer = await self._ben.caller.patch(address, {"contact": {"phone": "+49 30 901821"}})
+        self._stage.answered("Ben", "puts right the number, and nothing else", answer)
+        amended = expect(answer, 200).body
+        await self._both_hear("booking:amended", amended)
+        contact = {"name": "Juno Winter", "email": None, "phone": "+49 30 901821"}
+        self._stage.hold("the patch merged into the contact", (amended["contact"], amended["fee"]) == (contact, fee))
+        heard = [told.message["data"] for person in (self._ana, self._ben) for told in person.watcher.of("booking")]
+        self._stage.hold("no socket was told of either", not any({"contact", "fee"} & data.keys() for data in heard))
+
     async def come_late(self) -> Person:
         """Let Cleo connect when all is over, and hear everything that she has missed."""
         cleo = await self._agency.person("Cleo", "viewer", after=FROM_THE_BEGINNING)

@@ -17,6 +17,8 @@ from booking.domain.booking import (
     ArtistNotFoundError,
     Booking,
     BookingNotFoundError,
+    Contact,
+    Fee,
     InvalidTransitionError,
     RefusalError,
     Slot,
@@ -144,6 +146,7 @@ class BookingLedger:
             raise ArtistArchivedError(message)
         slot = Slot(data.start_time, data.end_time)
         self._calendars[artist].hold_free(slot)
+        stated = data.model_dump()
         made = Booking(
             id=key[1],
             artist_id=data.artist_id,
@@ -151,7 +154,9 @@ class BookingLedger:
             status=Status(data.status),
             title=data.title,
             venue=data.venue,
-            notes=None if data.notes is None else data.notes.model_dump(),
+            notes=stated["notes"],
+            contact=Contact.of(stated["contact"]),
+            fee=Fee.of(stated["fee"]),
             version=1,
             position=stamp.position,
             created_by=stamp.actor,
@@ -185,10 +190,7 @@ class BookingLedger:
         data = command.body.data
         assert isinstance(data, asked.AmendBooking)  # noqa: S101 - the table of __init__ says so
         key, booking = self._found(command)
-        changes = {name: getattr(data, name) for name in data.model_fields_set}
-        if changes.get("notes") is not None:
-            changes["notes"] = changes["notes"].model_dump()
-        return self._happened(key, booking.amend(stamp, changes), events.BOOKING_AMENDED)
+        return self._happened(key, booking.amend(stamp, data.model_dump(exclude_unset=True)), events.BOOKING_AMENDED)
 
     def _found(self, command: Command) -> tuple[Key, Booking]:
         key = _key(command)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from booking.domain.booking import Booking, Slot, Status
+from booking.domain.booking import Booking, Contact, Fee, Slot, Status
 from production_contracts.bookings import SealedBooking
 from production_contracts.times import format_timestamp
 
@@ -14,7 +14,7 @@ def slot_json(slot: Slot) -> dict[str, str]:
 
 
 def booking_json(booking: Booking) -> dict[str, Any]:
-    """Write a booking, its notes sealed as they are."""
+    """Write a booking, what is sealed as it is."""
     return {
         "id": str(booking.id),
         "artist_id": str(booking.artist_id),
@@ -23,6 +23,8 @@ def booking_json(booking: Booking) -> dict[str, Any]:
         "title": booking.title,
         "venue": booking.venue,
         "notes": booking.notes,
+        "contact": None if booking.contact is None else booking.contact.members,
+        "fee": None if booking.fee is None else booking.fee.members,
         "version": booking.version,
         "position": booking.position,
         "created_by": booking.created_by,
@@ -37,8 +39,9 @@ def conflict_json(booking: Booking) -> dict[str, str]:
 
 
 def booking_of(data: dict[str, Any]) -> Booking:
-    """Read a booking from an event's data."""
+    """Read a booking from an event's data; what an event of before does not tell is null."""
     record = SealedBooking.model_validate(data)
+    sealed = record.model_dump(include={"notes", "contact", "fee"})
     return Booking(
         id=UUID(str(record.id)),
         artist_id=record.artist_id,
@@ -46,7 +49,9 @@ def booking_of(data: dict[str, Any]) -> Booking:
         status=Status(record.status),
         title=record.title,
         venue=record.venue,
-        notes=None if record.notes is None else record.notes.model_dump(),
+        notes=sealed["notes"],
+        contact=Contact.of(sealed["contact"]),
+        fee=Fee.of(sealed["fee"]),
         version=record.version,
         position=record.position,
         created_by=record.created_by,

@@ -87,9 +87,60 @@ class Stamp:
     position: int
 
 
+Sealed = Mapping[str, str]
+"""What the gateway has sealed: it can be kept, copied and compared here, never read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Whom to call about a booking; at least one of the three is there."""
+
+    name: Sealed | None = None
+    email: Sealed | None = None
+    phone: Sealed | None = None
+
+    @classmethod
+    def of(cls, members: Mapping[str, Sealed | None] | None) -> Self | None:
+        """Make a contact of its members; one without any is none."""
+        if members is None:
+            return None
+        contact = cls(name=members.get("name"), email=members.get("email"), phone=members.get("phone"))
+        return contact if any(contact.members.values()) else None
+
+    @property
+    def members(self) -> dict[str, Sealed | None]:
+        """Give the members by name."""
+        return {"name": self.name, "email": self.email, "phone": self.phone}
+
+
+def merge_contact(before: Contact | None, patch: Mapping[str, Sealed | None] | None) -> Contact | None:
+    """Merge a patch into a contact: what it names is replaced or cleared, what it does not name stays (RFC 7396)."""
+    if before is None or patch is None:
+        return Contact.of(patch)
+    return Contact.of({**before.members, **patch})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fee:
+    """What a booking pays; always whole."""
+
+    amount: Sealed
+    currency: Sealed
+
+    @classmethod
+    def of(cls, members: Mapping[str, Sealed] | None) -> Self | None:
+        """Make a fee of its members."""
+        return None if members is None else cls(amount=members["amount"], currency=members["currency"])
+
+    @property
+    def members(self) -> dict[str, Sealed]:
+        """Give the members by name."""
+        return {"amount": self.amount, "currency": self.currency}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """A booking; ``notes`` are sealed and opaque here."""
+    """A booking; ``notes``, ``contact`` and ``fee`` are sealed and opaque here."""
 
     id: UUID
     artist_id: UUID
@@ -97,7 +148,9 @@ class Booking:
     status: Status
     title: str
     venue: str | None
-    notes: Mapping[str, str] | None
+    notes: Sealed | None
+    contact: Contact | None = None
+    fee: Fee | None = None
     version: int
     position: int
     created_by: str
@@ -145,12 +198,19 @@ class Booking:
         return None if self.slot == slot else self._changed(stamp, slot=slot)
 
     def amend(self, stamp: Stamp, changes: Mapping[str, Any]) -> Self | None:
-        """Change what it says (``title``, ``venue``, ``notes``); None where it says so.
+        """Change what it says (``title``, ``venue``, ``notes``, ``contact``, ``fee``); None where it says so.
+
+        A contact is given as the members to merge (`merge_contact`), a fee as both of its members.
 
         Raises:
             InvalidTransitionError: it is cancelled.
         """
         self._must_stand("amended")
-        if all(getattr(self, name) == value for name, value in changes.items()):
+        after = dict(changes)
+        if "contact" in after:
+            after["contact"] = merge_contact(self.contact, after["contact"])
+        if "fee" in after:
+            after["fee"] = Fee.of(after["fee"])
+        if all(getattr(self, name) == value for name, value in after.items()):
             return None
-        return self._changed(stamp, **changes)
+        return self._changed(stamp, **after)

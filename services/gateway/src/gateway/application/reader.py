@@ -8,9 +8,9 @@ from uuid import UUID
 import orjson
 import structlog
 
-from gateway.application.notes import Notes
 from gateway.application.people import People
 from gateway.application.ports import OwnerAnswer, OwnerAwayError, Owners
+from gateway.application.seals import Seals
 from gateway.domain.command_ids import CommandIds
 from production_contracts import problems
 from production_contracts.outcomes import is_accepted
@@ -55,24 +55,24 @@ class OwnerProblemError(Exception):
 class Reader:
     """Reads for a caller."""
 
-    def __init__(self, owners: Owners, notes: Notes, people: People, ids: CommandIds) -> None:
-        """Read from ``owners`` and open with ``notes`` and ``people``."""
+    def __init__(self, owners: Owners, seals: Seals, people: People, ids: CommandIds) -> None:
+        """Read from ``owners`` and open with ``seals`` and ``people``."""
         self._owners = owners
-        self._notes = notes
+        self._seals = seals
         self._people = people
         self._ids = ids
 
     async def booking(self, principal: Principal, inquiry: Inquiry) -> Found:
         """Read one booking; raises as `pass_on`."""
-        return await self.pass_on(principal, "booking", inquiry, self._notes.open_booking)
+        return await self.pass_on(principal, "booking", inquiry, self._seals.open_booking)
 
     async def bookings(self, principal: Principal, inquiry: Inquiry) -> Found:
         """Read a page of bookings; raises as `pass_on`."""
-        return await self.pass_on(principal, "booking", inquiry, self._notes.open_page)
+        return await self.pass_on(principal, "booking", inquiry, self._seals.open_page)
 
     async def events(self, principal: Principal, stream: str, inquiry: Inquiry) -> Found:
         """Read events of a stream; raises as `pass_on`."""
-        return await self.pass_on(principal, stream, inquiry, self._notes.open_events)
+        return await self.pass_on(principal, stream, inquiry, self._seals.open_events)
 
     async def members(self, principal: Principal, inquiry: Inquiry) -> Found:
         """Read a page of members; raises as `pass_on`."""
@@ -119,7 +119,7 @@ class Reader:
         outcome = decided["outcome"]
         accepted = is_accepted(outcome["status"])
         if accepted and service == "booking":
-            self._notes.open_booking(principal.tenant_id, outcome["body"])
+            self._seals.open_booking(principal.tenant_id, outcome["body"])
         return _status(text, "accepted" if accepted else "rejected", outcome, str(decided["position"]))
 
     async def _ask(self, principal: Principal, service: str, inquiry: Inquiry) -> OwnerAnswer:

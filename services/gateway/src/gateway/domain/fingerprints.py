@@ -7,10 +7,10 @@ from typing import Any
 from gateway.domain.subkeys import subkey
 
 
-def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON of strings, booleans, null, lists and objects
+def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON of strings, integers, booleans, null, lists, objects
     """Write JSON in its one canonical form (RFC 8785).
 
-    Holds for what our requests are made of: no numbers, and names of members in ASCII.
+    Holds for what our requests are made of: of numbers only integers below 2^53, and names of members in ASCII.
     """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 

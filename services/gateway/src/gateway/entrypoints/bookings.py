@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from gateway.application.notes import Notes
 from gateway.application.reader import Reader
+from gateway.application.seals import Seals
 from gateway.entrypoints import answers, bodies, conditions, queries
 from gateway.entrypoints.admission import Admission
 from gateway.entrypoints.changes import Change, Changes
@@ -33,20 +33,20 @@ class NoBody(Asked):
 class Bookings:
     """The operations on bookings."""
 
-    def __init__(self, admission: Admission, changes: Changes, reader: Reader, notes: Notes) -> None:
+    def __init__(self, admission: Admission, changes: Changes, reader: Reader, seals: Seals) -> None:
         """Let in, change, read and seal through these."""
         self._admission = admission
         self._changes = changes
         self._reader = reader
-        self._notes = notes
+        self._seals = seals
 
     async def create(self, request: Request) -> Response:
         """``POST /v1/bookings``."""
         principal = await self._admission.admit(request, Permission.BOOKINGS_WRITE)
         asked = await bodies.read(request, BookingRequest)
         booking_id = uuid7()
-        stated = {name: getattr(asked, name) for name in asked.model_fields_set} | {"status": asked.status}
-        data = CreateBooking(**self._notes.seal(principal.tenant_id, booking_id, stated))
+        stated = asked.model_dump(exclude_unset=True) | {"status": asked.status}
+        data = CreateBooking(**self._seals.seal(principal.tenant_id, booking_id, stated))
         change = Change(principal=principal, aggregate_id=booking_id, asked=asked, data=data, creates=True)
         return await self._changes.carry_out(request, change, COLLECTION)
 
@@ -55,8 +55,7 @@ class Bookings:
         principal = await self._admission.admit(request, Permission.BOOKINGS_WRITE)
         booking_id = conditions.path_id(request)
         asked = await bodies.read(request, BookingPatch)
-        stated = {name: getattr(asked, name) for name in asked.model_fields_set}
-        data = AmendBooking(**self._notes.seal(principal.tenant_id, booking_id, stated))
+        data = AmendBooking(**self._seals.seal(principal.tenant_id, booking_id, asked.model_dump(exclude_unset=True)))
         change = Change(principal=principal, aggregate_id=booking_id, asked=asked, data=data)
         return await self._changes.carry_out(request, change, COLLECTION)
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.application.desk import Desk, Order
-from gateway.application.notes import Notes
+from gateway.application.seals import Seals
 from gateway.domain.fingerprints import Fingerprints
 from gateway.domain.preferences import patience
 from gateway.entrypoints import answers, conditions
@@ -43,10 +43,10 @@ class Change:
 class Changes:
     """Carries out changes."""
 
-    def __init__(self, desk: Desk, notes: Notes, fingerprints: Fingerprints, waits: Waits) -> None:
+    def __init__(self, desk: Desk, seals: Seals, fingerprints: Fingerprints, waits: Waits) -> None:
         """Place orders at ``desk``."""
         self._desk = desk
-        self._notes = notes
+        self._seals = seals
         self._fingerprints = fingerprints
         self._waits = waits
 
@@ -71,7 +71,7 @@ class Changes:
         if taken.reply is None:
             return answers.pending(taken, wanted.applied)
         if is_accepted(taken.reply.outcome.status):
-            self._notes.open_booking(change.principal.tenant_id, taken.reply.outcome.body)
+            self._seals.open_booking(change.principal.tenant_id, taken.reply.outcome.body)
         return answers.outcome(taken.reply, collection, wanted.applied)
 
     def _idempotency(self, request: Request, asked: Asked, key: str, if_match: str | None) -> Idempotency:

@@ -15,7 +15,14 @@ from servicekit.tokens import TokenVerifier
 
 KINDS = {"booking": BOOKING_CREATED, "tenancy": ARTIST_CREATED}
 PREFIX = {"booking": "/booking", "tenancy": "/tenancy"}
-CIPHERTEXT = "sealed-notes"
+CIPHERTEXT = "sealed-by-the-gateway"
+_SEALED = {"kid": "k1", "ct": CIPHERTEXT}
+SENSITIVE = {
+    "notes": _SEALED,
+    "contact": {"name": _SEALED, "email": None, "phone": _SEALED},
+    "fee": {"amount": _SEALED, "currency": _SEALED},
+}
+"""What an event of a booking holds that no socket is told."""
 
 
 class StubOwners:
@@ -71,7 +78,7 @@ class StubOwners:
 
 
 def make_event(kind: EventType, position: int) -> dict[str, Any]:
-    """Make an event as its owner stores it, with sealed notes."""
+    """Make an event as its owner stores it, with what is sensitive sealed."""
     moment = "2027-05-08T20:00:00.000Z"
     data = {
         "id": str(uuid4()),
@@ -96,5 +103,5 @@ def make_event(kind: EventType, position: int) -> dict[str, Any]:
         "version": 1,
         "occurred_at": moment,
         "actor": "user_ana",
-        "data": data | {"notes": {"kid": "k1", "ct": CIPHERTEXT}},
+        "data": data | SENSITIVE,
     }

@@ -85,10 +85,17 @@ def _missing(body: dict[str, Any], event: Event | None, row: dict[str, Any] | No
 
 def _not_as_asked(call: Call, body: dict[str, Any]) -> str:
     """Tell where what was accepted is not what was asked."""
-    asked = {name: value for name, value in call.asked.items() if name in body and name != "notes"}
+    asked = {name: value for name, value in call.asked.items() if name in body}
     asked |= {"confirm": {"status": "confirmed"}, "cancel": {"status": "cancelled"}}.get(call.action, {})
-    wrong = [name for name, value in asked.items() if _moment(value) != _moment(body[name])]
+    wrong = [name for name, value in asked.items() if not _says(body[name], value)]
     return f"{body['id']} was accepted with another {' and '.join(wrong)} than was asked" if wrong else ""
+
+
+def _says(told: Any, asked: Any) -> bool:  # noqa: ANN401 - JSON
+    """Tell whether what was answered holds what was asked; an object that was asked for may be merged into another."""
+    if isinstance(asked, dict):
+        return all(_says((told or {}).get(name), value) for name, value in asked.items())
+    return bool(_moment(told) == _moment(asked))
 
 
 def _moment(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -11,6 +11,7 @@ from uuid import UUID
 from local_stack.chaos.checks.finding import Breach
 from local_stack.chaos.evidence import Event, Evidence, Outcome, Stream
 from local_stack.chaos.history import Call, Fault, Line, Settled, Told
+from production_contracts.events import public_data
 from production_contracts.outcomes import is_accepted
 
 Intent = tuple[Stream, str, str, str]
@@ -124,7 +125,7 @@ def slug_of(body: Any) -> str:  # noqa: ANN401 - JSON
 
 def told_of(body: Any) -> Any:  # noqa: ANN401 - JSON
     """Leave out what is sealed behind the gateway and open before it."""
-    return {name: value for name, value in body.items() if name != "notes"} if isinstance(body, dict) else body
+    return public_data(body) if isinstance(body, dict) else body
 
 
 def command_uuid(text: str | None) -> str:

@@ -27,8 +27,10 @@ BOOKING_REQUEST: Final[JSON] = {
     "title": "Spring tour, Berlin",
     "venue": "Columbiahalle",
     "notes": "Load-in at 14:00 by the back gate",
+    "contact": {"name": "Ben Winter", "email": "ben@example.org", "phone": None},
+    "fee": {"amount": 150_000, "currency": "EUR"},
 }
-BOOKING_PATCH: Final[JSON] = {"venue": "Huxleys Neue Welt", "notes": None}
+BOOKING_PATCH: Final[JSON] = {"venue": "Huxleys Neue Welt", "notes": None, "contact": {"phone": "+49 30 901820"}}
 RESCHEDULE_REQUEST: Final[JSON] = {"start_time": END, "end_time": LATER}
 CANCEL_REQUEST: Final[JSON] = {"reason": "The tour is off"}
 ARTIST_REQUEST: Final[JSON] = {"name": "The Weather Girls", "time_zone": "Europe/Berlin"}
@@ -47,7 +49,7 @@ BOOKING: Final[JSON] = {
 _CHANGED: Final[JSON] = {"version": 2, "position": 42, "updated_at": MOMENT_AFTER}
 CONFIRMED: Final[JSON] = BOOKING | _CHANGED | {"status": "confirmed"}
 CANCELLED: Final[JSON] = BOOKING | _CHANGED | {"status": "cancelled"}
-AMENDED: Final[JSON] = BOOKING | _CHANGED | BOOKING_PATCH
+AMENDED: Final[JSON] = BOOKING | _CHANGED | BOOKING_PATCH | {"contact": BOOKING["contact"] | BOOKING_PATCH["contact"]}
 RESCHEDULED: Final[JSON] = BOOKING | _CHANGED | RESCHEDULE_REQUEST
 BOOKING_PAGE: Final[JSON] = {"items": [BOOKING], "next_cursor": CURSOR}
 

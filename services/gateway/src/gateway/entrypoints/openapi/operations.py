@@ -88,7 +88,7 @@ OPERATIONS: Final = (
         method="PATCH",
         path=_BOOKING,
         name="amendBooking",
-        summary="Change title, venue or notes (JSON merge patch: null clears)",
+        summary="Change what a booking says (JSON merge patch: null clears; a fee is stated whole)",
         tag="bookings",
         body=Body(model=bookings.BookingPatch, example=examples.BOOKING_PATCH),
         model=bookings.Booking,
