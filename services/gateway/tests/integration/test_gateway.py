@@ -117,7 +117,8 @@ def stated(engines: Engines, issuer: Issuer, owner_url: str, **changes: Any) -> 
         "tenancy_url": owner_url,
         "auth_issuers": [accepted],
         "command_id_key": KEY,
-        "seal_keys": {"k1": KEY},
+        "master_keys": {"m1": KEY},
+        "keys_secret": "s" * 32,
     }
     return Settings(**(settings | changes))
 

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from gateway.application.notes import Notes
 from gateway.application.reader import Reader
+from gateway.application.sealing import Sealing
 from gateway.entrypoints import answers, bodies, conditions, queries
 from gateway.entrypoints.admission import Admission
 from gateway.entrypoints.changes import Change, Changes
@@ -33,7 +33,7 @@ class NoBody(Asked):
 class Bookings:
     """The operations on bookings."""
 
-    def __init__(self, admission: Admission, changes: Changes, reader: Reader, notes: Notes) -> None:
+    def __init__(self, admission: Admission, changes: Changes, reader: Reader, notes: Sealing) -> None:
         """Let in, change, read and seal through these."""
         self._admission = admission
         self._changes = changes
@@ -46,7 +46,7 @@ class Bookings:
         asked = await bodies.read(request, BookingRequest)
         booking_id = uuid7()
         stated = {name: getattr(asked, name) for name in asked.model_fields_set} | {"status": asked.status}
-        data = CreateBooking(**self._notes.seal(principal.tenant_id, booking_id, stated))
+        data = CreateBooking(**await self._notes.seal(principal.tenant_id, booking_id, stated))
         change = Change(principal=principal, aggregate_id=booking_id, asked=asked, data=data, creates=True)
         return await self._changes.carry_out(request, change, COLLECTION)
 
@@ -56,7 +56,7 @@ class Bookings:
         booking_id = conditions.path_id(request)
         asked = await bodies.read(request, BookingPatch)
         stated = {name: getattr(asked, name) for name in asked.model_fields_set}
-        data = AmendBooking(**self._notes.seal(principal.tenant_id, booking_id, stated))
+        data = AmendBooking(**await self._notes.seal(principal.tenant_id, booking_id, stated))
         change = Change(principal=principal, aggregate_id=booking_id, asked=asked, data=data)
         return await self._changes.carry_out(request, change, COLLECTION)
 
