@@ -3,7 +3,7 @@
 ``POST /v1/<mount>/encrypt/<key>`` and ``.../decrypt/<key>`` with base64 and, as ``associated_data``, what the wrapped
 key is bound to (https://developer.hashicorp.com/vault/api-docs/secret/transit; ``associated_data`` needs Vault 1.9 and
 a key of an AEAD type, of which ``aes256-gcm96`` is the default). So that an engine which leaves ``associated_data``
-aside is no hole, the binding is encrypted with the key as well, and compared after decryption.
+aside is no hole, a hash of the binding is encrypted before the key, and compared after decryption.
 
 What we need there: a token whose policy lets it ``update`` these two paths and nothing else.
 """
@@ -11,6 +11,7 @@ What we need there: a token whose policy lets it ``update`` these two paths and 
 import asyncio
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -64,12 +65,15 @@ class TransitMaster:
 
     async def stop(self) -> None:
         """Close the client."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def wrap(self, secret: bytes, bound: bytes) -> str:
         """Wrap a key; see `masters.KeyWrapper`."""
-        status, data = await self._ask("encrypt", {"plaintext": _text(bound + secret), "associated_data": _text(bound)})
+        status, data = await self._ask(
+            "encrypt", {"plaintext": _text(_digest(bound) + secret), "associated_data": _text(bound)}
+        )
         wrapped = data.get("ciphertext")
         if status != HTTPStatus.OK or not isinstance(wrapped, str):
             why = f"encrypt: status {status}"
@@ -90,10 +94,11 @@ class TransitMaster:
         except (KeyError, TypeError, binascii.Error, ValueError):
             why = "decrypt: an answer that is none"
             raise self._away(why) from None
-        if not hmac.compare_digest(plain[: len(bound)], bound):
+        binding = _digest(bound)
+        if not hmac.compare_digest(plain[: len(binding)], binding):
             message = f"not what was wrapped by {self.name!r} for this holder"
             raise NotUnwrappedError(message)
-        return plain[len(bound) :]
+        return plain[len(binding) :]
 
     async def _ask(self, what: str, body: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         if self._session is None:
@@ -122,6 +127,10 @@ class TransitMaster:
     def _away(self, why: str) -> MasterAwayError:
         log.warning("master_key_away", master=self.name, reason=why)
         return MasterAwayError(f"{self.name}: {why}")
+
+
+def _digest(bound: bytes) -> bytes:
+    return hashlib.sha256(bound).digest()
 
 
 def _text(raw: bytes) -> str:

@@ -39,8 +39,9 @@ class HttpShelf:
 
     async def stop(self) -> None:
         """Close the client."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def read(self, tenants: Collection[UUID]) -> Sequence[Kept]:
         """Read what is kept for each of these."""
