@@ -20,10 +20,11 @@ def test_the_examples_that_must_be_set_are_enough_for_every_service(monkeypatch:
     for name in os.environ:
         if name.startswith(("GATEWAY_", "BOOKING_", "TENANCY_", "NOTIFICATIONS_")):
             monkeypatch.delenv(name)
+    keys = ("GATEWAY_", "TENANCY_KEYS_")
     for line in text().splitlines():
         if line and not line.startswith("#"):
             name, _, value = line.partition("=")
             key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-            monkeypatch.setenv(name, value.replace("change-me", key) if name.startswith("GATEWAY_") else value)
+            monkeypatch.setenv(name, value.replace("change-me", key) if name.startswith(keys) else value)
     for settings in SETTINGS.values():
         assert settings().model_config["env_prefix"]  # it is complete, or this line raises

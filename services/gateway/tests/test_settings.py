@@ -19,13 +19,16 @@ def test_keys_are_read_from_base64(monkeypatch: pytest.MonkeyPatch) -> None:
         "TENANCY_URL": "http://t",
         "AUTH_ISSUERS": '[{"issuer": "i", "jwks_url": "j", "namespace": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}]',
         "COMMAND_ID_KEY": KEY,
-        "SEAL_KEYS": f'{{"new": "{KEY}", "old": "{KEY}"}}',
+        "MASTER_KEYS": f'{{"new": "{KEY}", "old": "{KEY}"}}',
+        "KEYS_SECRET": "s" * 32,
         "CORS_ORIGINS": '["https://app.example"]',
     }.items():
         monkeypatch.setenv(f"GATEWAY_{name}", value)
     settings = Settings()
     assert settings.command_id_key == bytes(range(32))
-    assert list(settings.seal_keys) == ["new", "old"]
+    assert list(settings.master_keys) == ["new", "old"]
+    assert settings.masters().first == "new"
+    assert settings.seal_keys == {}
     assert (settings.http_port, settings.wait_seconds) == (8000, 10.0)
     shown = repr(settings)
     assert KEY not in shown
@@ -33,7 +36,7 @@ def test_keys_are_read_from_base64(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "x01" not in shown
 
 
-@pytest.mark.parametrize("name", ["command_id_key", "seal_keys"])
+@pytest.mark.parametrize("name", ["command_id_key", "keys_secret"])
 def test_there_are_no_keys_by_default(name: str) -> None:
     assert Settings.model_fields[name].is_required()
 
@@ -44,7 +47,17 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
         stated_settings(command_id_key=key)
 
 
-@pytest.mark.parametrize("change", [{"rate_limit_user": "many"}, {"seal_keys": {}}, {"wait_seconds": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rate_limit_user": "many"},
+        {"master_keys": {}},
+        {"keys_secret": "s" * 31},
+        {"wait_seconds": 0},
+        {"transit_url": "http://vault"},
+        {"transit_url": "http://vault", "transit_token": "t", "transit_token_file": "/t"},
+    ],
+)
 def test_what_makes_no_sense_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         stated_settings(**change)

@@ -28,9 +28,12 @@ from production_contracts.outcomes import Reply
 from production_contracts.records import Record
 from production_contracts.roles import Role
 from production_contracts.topics import GATEWAY_REPLIES, PARTITIONS_LOCAL, TENANCY_COMMANDS
+from servicekit import key_api
 from servicekit.clock import now
 from servicekit.kafka import Consumers, Producer
 from servicekit.kafka import Record as ReceivedRecord
+from servicekit.keyring import Kept
+from servicekit.masters import WrappedKey
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
 from servicekit.topics import create_topics
@@ -39,6 +42,7 @@ from tenancy.settings import Settings
 
 DEADLINE_S = 120.0
 REPLY_PARTITION = 3
+KEYS_SECRET = "the-secret-of-the-gateway-in-tests"
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -160,6 +164,18 @@ class Service:
         """Tell whether it is ready, and the desk too."""
         return self.desk.producer.ready and not await self.failing()
 
+    async def offer(self, key: WrappedKey) -> Kept:
+        """Offer a key, as the gateway does."""
+        headers = {"Authorization": f"Bearer {KEYS_SECRET}"}
+        body = key_api.OfferKey(key=key).model_dump_json()
+        async with self.session.post(self.url + key_api.OFFER, data=body, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            return Kept.model_validate_json(await response.read())
+
+    def superuser(self) -> psycopg.Connection:
+        """Come as the superuser, whom no policy binds."""
+        return psycopg.connect(self.database.superuser_dsn, autocommit=True)
+
     def look(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Read as the superuser, whom no policy binds."""
         with psycopg.connect(self.database.superuser_dsn) as connection:
@@ -175,6 +191,7 @@ def settings_of(engines: Addresses, database: FreshDatabase, issuer: Issuer) -> 
         database_url=database.url,
         database_owner_url=database.owner_url,
         auth_issuers=[IssuerSettings(issuer=issuer.url, jwks_url=issuer.jwks_url, namespace=UUID(NAMESPACE))],
+        keys_secrets=[KEYS_SECRET, f"{KEYS_SECRET}-new"],
     )
 
 

@@ -25,7 +25,10 @@ def _webhook_secret() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Passwords of the database roles, keys (32 random bytes in base64), and the secret of webhooks."""
+    """Passwords of the database roles, keys (32 random bytes in base64), and the secret of webhooks.
+
+    ``seal_key`` is of before each tenant had keys of its own: a stack that has one opens with it what it sealed then.
+    """
 
     postgres: str = field(default_factory=_password)
     booking_owner: str = field(default_factory=_password)
@@ -35,7 +38,9 @@ class Credentials:
     kafka_key: str = field(default_factory=_key)
     redis_key: str = field(default_factory=_key)
     command_id_key: str = field(default_factory=_key)
-    seal_key: str = field(default_factory=_key)
+    master_key: str = field(default_factory=_key)
+    keys_secret: str = field(default_factory=_key)
+    seal_key: str = ""
     webhook_secret: str = field(default_factory=_webhook_secret)
 
     @classmethod

@@ -17,6 +17,9 @@ SERVICES = ("tenancy", "booking", "gateway", "notifications")
 WITH_DATABASE = ("booking", "tenancy")
 """The services that own a database of their own name, unless told otherwise."""
 
+MASTER = "local-1"
+"""The name of the master key."""
+
 NAMESPACE = "6f1c2f0e-6a0f-5d0a-9a43-0c9d2a1f4b7e"
 """The namespace of tenant ids under the local issuer; a real issuer has another, so no id can ever be both."""
 
@@ -48,7 +51,9 @@ def service_environment(
             "BOOKING_URL": booking_url,
             "TENANCY_URL": tenancy_url,
             "COMMAND_ID_KEY": engines.credentials.command_id_key,
-            "SEAL_KEYS": json.dumps({"local": engines.credentials.seal_key}),
+            "MASTER_KEYS": json.dumps({MASTER: engines.credentials.master_key}),
+            "KEYS_SECRET": engines.credentials.keys_secret,
+            **({"SEAL_KEYS": json.dumps({"local": seal_key})} if (seal_key := engines.credentials.seal_key) else {}),
             "CLERK_WEBHOOK_SECRETS": json.dumps([engines.credentials.webhook_secret]),
             "CORS_ORIGINS": json.dumps([FRONTEND]),
         },
@@ -64,6 +69,7 @@ def service_environment(
             "DATABASE_URL": engines.postgres_url(databases[service], f"{service}_service"),
             "DATABASE_OWNER_URL": engines.postgres_url(databases[service], f"{service}_owner"),
         }
+    own["tenancy"]["KEYS_SECRETS"] = json.dumps([engines.credentials.keys_secret])
     return {
         service: {
             f"{service.upper()}_{name}": setting
@@ -98,6 +104,11 @@ def dead_letter_environment(engines: Addresses, environment: Mapping[str, str], 
     """Give the environment of a service's dead-letter tool: the service's own, with a principal of the tool's."""
     access = kafka_environment(engines.kafka_access(f"{service}-deadletters"))
     return {**environment, **{f"{service.upper()}_{name}": setting for name, setting in access.items()}}
+
+
+def keys_environment(engines: Addresses, environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of tenancy's jobs that hold the master key: the service's own, and the key."""
+    return {**environment, "TENANCY_MASTER_KEYS": json.dumps({MASTER: engines.credentials.master_key})}
 
 
 def provisioning_environment(engines: Addresses) -> dict[str, str]:

@@ -31,6 +31,8 @@ SETTINGS: Final[dict[str, type[BaseSettings]]] = {
     "provisioning": ProvisioningSettings,
 }
 _SECRET: Final = "change-me"  # noqa: S105 - what stands in the place of a secret
+_WANTED: Final = ("database_owner_url", "master_keys", "keys_secrets")
+"""Settings without which a service starts, or another way of setting would do, but which it needs to be of use."""
 _HEAD: Final = """\
 # Every setting of every service, read from the environment. Made by `python -m local_stack.settings_example`.
 # A line without `#` must be set: its value is an example, that of the local stack. A line with `#` shows the default.
@@ -41,7 +43,7 @@ _HEAD: Final = """\
 
 def _example() -> dict[str, dict[str, str]]:
     ports = Ports()
-    secrets = dict.fromkeys(Credentials.__dataclass_fields__, _SECRET)
+    secrets = {**dict.fromkeys(Credentials.__dataclass_fields__, _SECRET), "seal_key": ""}
     engines = Addresses(
         postgres_port=ports.postgres,
         redis_port=ports.redis,
@@ -67,7 +69,7 @@ def _lines(service: str, name: str, field: FieldInfo, example: dict[str, str]) -
         return [described, f"{variable}={_SECRET}"]
     default = default_text(field)
     logs_in = name.startswith("kafka_") and example.get(variable, default) != default
-    if field.is_required() or name == "database_owner_url" or logs_in:
+    if field.is_required() or (name in _WANTED and variable in example) or logs_in:
         return [described, f"{variable}={example[variable]}"]
     return [described, f"#{variable}={default}"]
 

@@ -5,8 +5,8 @@ and the Backend API's Organization, OrganizationMembership, OrganizationInvitati
 since 1970. A fact is a command of tenancy with Clerk's own time ``as_of``; which of two is newer is decided there.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Protocol
 from uuid import UUID
@@ -25,8 +25,9 @@ from production_contracts.commands import (
 from production_contracts.members import invitation_id, member_id, person_id, tenant_id
 from production_contracts.records import Record
 from production_contracts.roles import Role
-from production_contracts.sealed import Sealed
 from production_contracts.times import EARLIEST
+from servicekit.keyring import KeyDestroyedError
+from servicekit.vault import AesVault
 
 AUTHOR: Final = "clerk"
 """The actor of what Clerk tells us."""
@@ -129,10 +130,15 @@ class Webhook(Record):
 
 
 class Seals(Protocol):
-    """What seals a field's text; `vault.AesVault` does."""
+    """What gives the vault that seals for a person; `keyring.Keyring` does."""
 
-    def seal(self, tenant_id: UUID, holder: UUID, field: str, text: str) -> Sealed:
-        """Seal it, bound to tenant, holder and field; the same again gives the same."""
+    async def sealing(self, tenant_id: UUID) -> AesVault:
+        """Give it.
+
+        Raises:
+            KeysAwayError: it can't be had for the moment.
+            KeyDestroyedError: the person is forgotten.
+        """
         ...
 
 
@@ -145,14 +151,48 @@ class Fact:
     data: Record
 
 
-class Facts:
-    """Reads Clerk's objects. Without a vault nothing is read of names and addresses."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Naming:
+    """What Clerk says of a person's name and address, in clear: `sealed` makes a fact of it."""
 
-    def __init__(self, namespace: UUID, vault: Seals | None) -> None:
-        """Derive tenants' and people's ids in the issuer's ``namespace``; seal with ``vault``."""
+    person: UUID
+    sub: str
+    stated: Mapping[str, str | None] = field(repr=False)
+    as_of: datetime
+
+
+async def sealed(told: Sequence[Fact | Naming], seals: Seals) -> list[Fact]:
+    """Seal what was told of people; of who is forgotten nothing is told any more.
+
+    Raises:
+        KeysAwayError: keys can't be had for the moment.
+    """
+    facts = []
+    for one in told:
+        if isinstance(one, Fact):
+            facts.append(one)
+            continue
+        try:
+            vault = await seals.sealing(one.person)
+        except KeyDestroyedError:
+            continue
+        texts = {
+            name: None if text is None else vault.seal(one.person, one.person, name, text)
+            for name, text in one.stated.items()
+        }
+        data = RecordPerson.model_validate({"sub": one.sub, "as_of": one.as_of, **texts})
+        facts.append(Fact(tenant_id=one.person, aggregate_id=one.person, data=data))
+    return facts
+
+
+class Facts:
+    """Reads Clerk's objects; of names and addresses only where asked to, as they are to be `sealed` then."""
+
+    def __init__(self, namespace: UUID, *, names: bool) -> None:
+        """Derive tenants' and people's ids in the issuer's ``namespace``; with ``names`` or without."""
         self._namespace = namespace
-        self._vault = vault
-        self._readers: Mapping[str, Callable[[dict[str, Any], datetime], list[Fact]]] = {
+        self._names = names
+        self._readers: Mapping[str, Callable[[dict[str, Any], datetime], Sequence[Fact | Naming]]] = {
             "organization.created": self._organization,
             "organization.updated": self._organization,
             "organization.deleted": self._organization_deleted,
@@ -171,7 +211,7 @@ class Facts:
         """Derive a tenant's id."""
         return tenant_id(self._namespace, org_id)
 
-    def of_webhook(self, webhook: Webhook, sent_at: datetime) -> list[Fact] | None:
+    def of_webhook(self, webhook: Webhook, sent_at: datetime) -> Sequence[Fact | Naming] | None:
         """Read the facts of a webhook; None: its type is none that we know.
 
         ``sent_at`` is when it was signed: the time that counts where Clerk states none.
@@ -196,18 +236,18 @@ class Facts:
         tenant = self.tenant_of(org_id)
         return Fact(tenant_id=tenant, aggregate_id=tenant, data=DeleteTenant(as_of=_whole(as_of)))
 
-    def membership(self, found: Membership, as_of: datetime) -> list[Fact]:
+    def membership(self, found: Membership, as_of: datetime) -> list[Fact | Naming]:
         """Say that a user is a member; and, where the membership tells both, the user's name and address."""
         tenant, user = self.tenant_of(found.organization.id), found.public_user_data
         joined_at = None if found.created_at is None else _whole(found.created_at)
         data = RecordMember(sub=user.user_id, role=found.role, joined_at=joined_at, as_of=_whole(as_of))
-        facts = [Fact(tenant_id=tenant, aggregate_id=member_id(tenant, user.user_id), data=data)]
+        fact = Fact(tenant_id=tenant, aggregate_id=member_id(tenant, user.user_id), data=data)
         stated: dict[str, str | None] = {}
         if user.identifier and "@" in user.identifier:
             stated["email"] = user.identifier
         if name := _full_name(user.first_name, user.last_name):
             stated["name"] = name
-        return facts + self._person(user.user_id, stated, as_of)
+        return [fact, *self._person(user.user_id, stated, as_of)]
 
     def removed_member(self, tenant: UUID, user_id: str, as_of: datetime) -> Fact:
         """Say that a user is not a member any more."""
@@ -221,7 +261,7 @@ class Facts:
         data = RecordInvitation(invitation=found.id, role=found.role, status=status, as_of=_whole(as_of))
         return Fact(tenant_id=tenant, aggregate_id=invitation_id(tenant, found.id), data=data)
 
-    def user(self, found: User, as_of: datetime) -> list[Fact]:
+    def user(self, found: User, as_of: datetime) -> list[Naming]:
         """Say what a person is called, and at which address."""
         primary = (one for one in found.email_addresses if one.id == found.primary_email_address_id)
         address = next(primary, next(iter(found.email_addresses), None))
@@ -237,7 +277,7 @@ class Facts:
     def _organization_deleted(self, data: dict[str, Any], as_of: datetime) -> list[Fact]:
         return [self.deleted_organization(Deleted.model_validate(data).id, as_of)]
 
-    def _membership(self, data: dict[str, Any], as_of: datetime) -> list[Fact]:
+    def _membership(self, data: dict[str, Any], as_of: datetime) -> list[Fact | Naming]:
         return self.membership(Membership.model_validate(data), as_of)
 
     def _membership_deleted(self, data: dict[str, Any], as_of: datetime) -> list[Fact]:
@@ -250,7 +290,7 @@ class Facts:
 
         return read
 
-    def _user(self, data: dict[str, Any], as_of: datetime) -> list[Fact]:
+    def _user(self, data: dict[str, Any], as_of: datetime) -> list[Naming]:
         return self.user(User.model_validate(data), as_of)
 
     def _user_deleted(self, data: dict[str, Any], as_of: datetime) -> list[Fact]:
@@ -258,15 +298,11 @@ class Facts:
         person = person_id(self._namespace, user_id)
         return [Fact(tenant_id=person, aggregate_id=person, data=ForgetPerson(sub=user_id, as_of=_whole(as_of)))]
 
-    def _person(self, user_id: str, stated: dict[str, str | None], as_of: datetime) -> list[Fact]:
-        if self._vault is None or not stated:
+    def _person(self, user_id: str, stated: dict[str, str | None], as_of: datetime) -> list[Naming]:
+        if not self._names or not stated:
             return []
-        person, vault = person_id(self._namespace, user_id), self._vault
-        sealed = {
-            field: None if text is None else vault.seal(person, person, field, text) for field, text in stated.items()
-        }
-        data = RecordPerson.model_validate({"sub": user_id, "as_of": _whole(as_of), **sealed})
-        return [Fact(tenant_id=person, aggregate_id=person, data=data)]
+        person = person_id(self._namespace, user_id)
+        return [Naming(person=person, sub=user_id, stated=stated, as_of=_whole(as_of))]
 
 
 def _full_name(first: str | None, last: str | None) -> str | None:

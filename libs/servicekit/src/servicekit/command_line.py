@@ -30,11 +30,15 @@ SettingsT = TypeVar("SettingsT", bound=DecidingSettings)
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Generic[SettingsT]):
-    """A job of one service: what it is called, what it does, and how; gives the exit status."""
+    """A job of one service: what it is called, what it does, and how; gives the exit status.
+
+    ``arguments`` adds what the job takes on its command line, which ``run`` is then given.
+    """
 
     name: str
     help: str
-    run: Callable[[SettingsT], int]
+    run: Callable[[SettingsT, argparse.Namespace], int]
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None
 
 
 def run(
@@ -56,7 +60,7 @@ def run(
     logs.configure(settings, stream)
     own = {job.name: job.run for job in own_jobs}
     if asked.job in own:
-        return own[asked.job](settings)
+        return own[asked.job](settings, asked)
     match asked.job:
         case "migrate":
             migrate.upgrade(stream, _as_owner(settings))
@@ -85,7 +89,9 @@ def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentPa
     epoch.add_argument("--renew", action="store_true", required=True, help="do it, as the owner of the tables")
     deadletters.add_arguments(todo.add_parser(deadletters.JOB, help=deadletters.HELP))
     for job in own_jobs:
-        todo.add_parser(job.name, help=job.help)
+        taken = todo.add_parser(job.name, help=job.help)
+        if job.arguments is not None:
+            job.arguments(taken)
     return parser
 
 

@@ -8,15 +8,21 @@ Flat fields in small mixins; a service combines those it needs and states its pr
 """
 
 import socket
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from production_contracts.topics import PARTITIONS_LOCAL
 from servicekit.access import DatabaseAccess, KafkaAccess, Mechanism, Protocol, RedisAccess
+from servicekit.masters import KeyWrapper, LocalMaster, Masters
 from servicekit.tls import CaFile, server_context
+from servicekit.transit import TransitMaster
+from servicekit.vault import Key
+
+_MASTER_KEYS = TypeAdapter(dict[str, Key], config=ConfigDict(hide_input_in_errors=True))
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -176,6 +182,83 @@ class DatabaseSettings(BaseSettings):
         if self.database_owner_url is None:
             return None
         return DatabaseAccess(url=self.database_owner_url, tls=self.database_tls, ca_file=self.database_ca_file)
+
+
+class MasterSettings(BaseSettings):
+    """The master keys, under which data keys are wrapped: bytes that we are told, or a key of a Transit engine."""
+
+    master_keys: dict[str, Key] = Field(
+        default={},
+        repr=False,
+        description='JSON object {"<name>": "<32 bytes in base64>"}: master keys, of which the first wraps data keys'
+        " and each unwraps its own; a name is never given to another key",
+    )
+    master_keys_file: Path | None = Field(
+        default=None, description="A file that holds the same JSON object, such as a mounted secret; read at the start"
+    )
+    transit_url: str | None = Field(
+        default=None, description="Where a Vault is: its Transit engine then wraps, before any other master key"
+    )
+    transit_mount: str = Field(default="transit", description="Where the engine is mounted", pattern=r"^[\w./-]+$")
+    transit_key: str = Field(
+        default="production-tool", description="The name of the engine's key, of an AEAD type", pattern=r"^[\w.-]+$"
+    )
+    transit_namespace: str | None = Field(default=None, description="The namespace in the Vault, where it has any")
+    transit_ca_file: CaFile | None = Field(
+        default=None, description="Whose certificates are trusted, in PEM; default: those that the system trusts"
+    )
+    transit_token: str | None = Field(
+        default=None, repr=False, description="A token that may `update` encrypt and decrypt of that key"
+    )
+    transit_token_file: Path | None = Field(
+        default=None, description="A file that holds such a token; read anew each time, so that an agent may renew it"
+    )
+    master: str | None = Field(
+        default=None,
+        description="Which master key wraps, by its name (`<mount>/<key>` of a Transit key); default: the first",
+    )
+
+    @model_validator(mode="after")
+    def _masters_make_sense(self) -> Self:
+        if self.transit_url is not None and (self.transit_token is None) == (self.transit_token_file is None):
+            message = "transit_url needs one of transit_token and transit_token_file"
+            raise ValueError(message)
+        return self
+
+    @property
+    def has_masters(self) -> bool:
+        """Whether any master key is stated."""
+        return bool(self.master_keys or self.master_keys_file or self.transit_url)
+
+    def masters(self) -> Masters:
+        """Make the master keys, the one that wraps first.
+
+        Raises:
+            ValueError: there is none, two share a name, the one that is to wrap is not there, or the file is not right.
+        """
+        made: list[KeyWrapper] = []
+        if self.transit_url is not None:
+            made.append(
+                TransitMaster(
+                    self.transit_url,
+                    self.transit_key,
+                    token=self.transit_token,
+                    token_file=self.transit_token_file,
+                    mount=self.transit_mount,
+                    namespace=self.transit_namespace,
+                    ca_file=self.transit_ca_file,
+                )
+            )
+        stated = dict(self.master_keys)
+        if self.master_keys_file is not None:
+            stated |= _MASTER_KEYS.validate_json(self.master_keys_file.read_bytes())
+        made += [LocalMaster(name, key) for name, key in stated.items()]
+        if self.master is not None:
+            made.sort(key=lambda master: master.name != self.master)
+            if not made or made[0].name != self.master:
+                message = f"there is no master key named {self.master!r}"
+                raise ValueError(message)
+        return Masters(made)
 
 
 class RedisSettings(BaseSettings):

@@ -58,13 +58,26 @@ def _subkey(master: bytes, purpose: str) -> bytes:
 class AesVault:
     """Seals with the first of its keys and opens with any."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        """Hold the keys (32 bytes each) by their kid."""
+    def __init__(self, keys: Mapping[str, bytes], *, legacy: "AesVault | None" = None) -> None:
+        """Hold the keys (32 bytes each) by their kid; what none of them has sealed, ``legacy`` may open."""
         self._keys = {kid: _Key(master) for kid, master in keys.items()}
-        self._active = next(iter(self._keys))
+        self._active = next(iter(self._keys), None)
+        self._legacy = legacy
+
+    @property
+    def kids(self) -> frozenset[str]:
+        """The keys that it opens with."""
+        return frozenset(self._keys) | (frozenset() if self._legacy is None else self._legacy.kids)
 
     def seal(self, tenant_id: UUID, holder: UUID, field: str, text: str) -> Sealed:
-        """Seal a field's text, bound to tenant, holder and field; the same again gives the same."""
+        """Seal a field's text, bound to tenant, holder and field; the same again gives the same.
+
+        Raises:
+            LookupError: there is no key to seal with.
+        """
+        if self._active is None:
+            message = "no key to seal with"
+            raise LookupError(message)
         key = self._keys[self._active]
         bound, plain = _bound(tenant_id, holder, field), text.encode()
         nonce = hmac.digest(key.nonce_key, bound + plain, "sha256")[:NONCE_BYTES]
@@ -79,6 +92,8 @@ class AesVault:
         """
         key = self._keys.get(sealed.kid)
         if key is None:
+            if self._legacy is not None:
+                return self._legacy.open(tenant_id, holder, field, sealed)
             message = f"no key {sealed.kid!r} here"
             raise SealBrokenError(message)
         try:

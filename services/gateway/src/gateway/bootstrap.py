@@ -12,14 +12,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.adapters.commands import KafkaCommands
+from gateway.adapters.keys import HttpShelf
 from gateway.adapters.limits import RateLimits, RedisCounts
 from gateway.adapters.owners import HttpOwners
 from gateway.adapters.replies import KafkaReplies, partition_of
 from gateway.application.desk import Desk
 from gateway.application.people import People
-from gateway.application.ports import CommandLine, Limits, Owners, ReplyLine, Vault
+from gateway.application.ports import CommandLine, Keyring, Limits, Owners, ReplyLine
 from gateway.application.reader import OwnerProblemError, Reader
-from gateway.application.seals import Seals
+from gateway.application.sealing import Sealing
 from gateway.application.tidings import Tidings
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.fingerprints import Fingerprints
@@ -39,9 +40,9 @@ from servicekit.clerk import Facts
 from servicekit.dead_letters import DeadLetters
 from servicekit.health import Health
 from servicekit.kafka import Consumers, Producer
+from servicekit.keyring import Keyring as HeldKeys
 from servicekit.removals import Removals
 from servicekit.tokens import TokenVerifier
-from servicekit.vault import AesVault
 
 EXPOSED: Final = (
     "ETag",
@@ -85,7 +86,7 @@ class Parts:
     commands: CommandLine
     replies: ReplyLine
     owners: Owners
-    vault: Vault
+    keyring: Keyring
     health: Health = field(default_factory=Health)
     started: Sequence[Part] = ()
 
@@ -122,6 +123,16 @@ def build(settings: Settings) -> FastAPI:
         longest_token_seconds=settings.auth_longest_token_seconds,
     )
     verifier = TokenVerifier.of(settings, removals)
+    shelf = HttpShelf(settings.tenancy_url, settings.keys_secret, ca_file=settings.owner_ca_file)
+    masters = settings.masters()
+    keyring = HeldKeys(
+        shelf,
+        masters,
+        legacy=settings.seal_keys,
+        capacity=settings.keys_held,
+        fresh_seconds=settings.keys_fresh_seconds,
+    )
+    removals.listen(lambda tenant_id, sub: keyring.drop(tenant_id) if sub is None else None)
     counts = RedisCounts(settings.redis, timeout_seconds=settings.rate_limit_timeout_seconds)
     health = Health()
     health.add("kafka", producer.reaches_kafka)
@@ -141,9 +152,9 @@ def build(settings: Settings) -> FastAPI:
         commands=KafkaCommands(producer),
         replies=replies,
         owners=owners,
-        vault=AesVault(settings.seal_keys),
+        keyring=keyring,
         health=health,
-        started=(removals, verifier, owners, counts, producer, consumers, replies),
+        started=(removals, verifier, owners, shelf, masters, keyring, counts, producer, consumers, replies),
     )
     app = assemble(settings, parts)
     app.state.broker = consumers.broker  # for who documents it
@@ -174,21 +185,22 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
     tracing.trace_requests(app)
     app.add_exception_handler(OwnerProblemError, answers.owner_problem)
     ids = CommandIds(settings.command_id_key)
-    seals = Seals(parts.vault)
+    sealing = Sealing(parts.keyring)
     admission = Admission(parts.verifier, parts.limits)
     namespaces = {issuer.issuer: issuer.namespace for issuer in settings.auth_issuers}
-    reader = Reader(parts.owners, seals, People(parts.vault, namespaces), ids)
+    reader = Reader(parts.owners, sealing, People(parts.keyring, namespaces), ids)
     desk = Desk(parts.commands, parts.replies, ids)
-    tidings = Tidings(Facts(settings.webhook_namespace, parts.vault), desk, wait_seconds=settings.wait_seconds)
+    facts = Facts(settings.webhook_namespace, names=True)
+    tidings = Tidings(facts, parts.keyring, desk, wait_seconds=settings.wait_seconds)
     changes = Changes(
         desk,
-        seals,
+        sealing,
         Fingerprints(settings.command_id_key),
         Waits(default=settings.wait_seconds, longest=settings.wait_seconds_longest),
     )
     app.router.routes.extend(
         routes(
-            Bookings(admission, changes, reader, seals),
+            Bookings(admission, changes, reader, sealing),
             Artists(admission, changes, reader),
             Records(admission, reader),
             Webhooks(settings.clerk_webhook_secrets, tidings),

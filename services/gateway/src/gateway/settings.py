@@ -8,9 +8,11 @@ from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from servicekit.key_api import ServiceSecret
 from servicekit.settings import (
     AuthSettings,
     KafkaSettings,
+    MasterSettings,
     OwnersSettings,
     Port,
     RedisSettings,
@@ -38,7 +40,7 @@ Secret = Annotated[str, BeforeValidator(_check_secret)]
 Rate = Annotated[str, BeforeValidator(_check_rate)]
 
 
-class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, AuthSettings):
+class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, AuthSettings, MasterSettings):
     """The gateway's settings; the keys have no default on purpose."""
 
     model_config = settings_config("GATEWAY_")
@@ -51,10 +53,22 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, Au
     command_id_key: Key = Field(
         repr=False, description="32 bytes in base64: proves that a command id is ours, and keys request fingerprints"
     )
-    seal_keys: dict[str, Key] = Field(
+    keys_secret: ServiceSecret = Field(
         repr=False,
-        min_length=1,
-        description='JSON object {"<kid>": "<32 bytes in base64>"}: the first seals notes, every one opens them',
+        description="The secret that lets us read and offer data keys at tenancy, one of its `TENANCY_KEYS_SECRETS`",
+    )
+    keys_held: int = Field(default=10_000, ge=1, description="Tenants and people whose keys are held in memory at most")
+    keys_fresh_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="After so long it is looked whether a tenant's keys have changed; within twice as long it is known",
+    )
+    seal_keys: dict[str, Key] = Field(
+        default={},
+        repr=False,
+        description='JSON object {"<kid>": "<32 bytes in base64>"}: keys of all tenants, from before each had its own;'
+        " they open what they have sealed then, and seal nothing",
     )
     wait_seconds: float = Field(default=10.0, gt=0, le=30, description="How long a write waits for its outcome")
     wait_seconds_longest: float = Field(default=30.0, gt=0, le=45, description="Most that `Prefer: wait=N` may ask for")
@@ -88,6 +102,13 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, Au
     def _webhook_issuer_is_accepted(self) -> Self:
         if self.clerk_webhook_issuer not in {None, *(issuer.issuer for issuer in self.auth_issuers)}:
             message = "clerk_webhook_issuer must be one of auth_issuers"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_master_key(self) -> Self:
+        if not self.has_masters:
+            message = "one of master_keys, master_keys_file and transit_url must be set"
             raise ValueError(message)
         return self
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +19,7 @@ from production_contracts.commands import Command
 from production_contracts.envelope import KafkaRecord, read_command
 from production_contracts.outcomes import Outcome, Reply
 from production_contracts.problems import MEDIA_TYPE, ProblemType, problem_body
+from servicekit.keyring import KeyDestroyedError, KeysAwayError
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
 from servicekit.tokens import TokenVerifier
@@ -38,7 +39,8 @@ def stated_settings(**changes: Any) -> Settings:  # noqa: ANN401 - whatever a fi
         "tenancy_url": "http://unused:1",
         "auth_issuers": [IssuerSettings(issuer="http://unused", jwks_url="http://unused", namespace=NAMESPACE)],
         "command_id_key": KEY,
-        "seal_keys": {"k1": KEY},
+        "master_keys": {"m1": KEY},
+        "keys_secret": "s" * 32,
     }
     return Settings(**(stated | changes))
 
@@ -172,6 +174,34 @@ class FakeCounts:
         return self.counted[key]
 
 
+class FakeKeyring:
+    """One vault for everybody; nobody has any while ``away``, and those in ``destroyed`` have none any more."""
+
+    def __init__(self, vault: AesVault) -> None:
+        """Give this vault."""
+        self.vault = vault
+        self.away = False
+        self.destroyed: set[UUID] = set()
+        self.asked: list[UUID] = []
+
+    async def sealing(self, tenant_id: UUID) -> AesVault:
+        """Give the vault."""
+        self._ask(tenant_id)
+        if tenant_id in self.destroyed:
+            raise KeyDestroyedError
+        return self.vault
+
+    async def opening(self, wanted: Mapping[UUID, Collection[str]]) -> dict[UUID, AesVault | None]:
+        """Give the vault."""
+        self._ask(*wanted)
+        return {tenant: None if tenant in self.destroyed else self.vault for tenant in wanted}
+
+    def _ask(self, *tenants: UUID) -> None:
+        self.asked += tenants
+        if self.away:
+            raise KeysAwayError
+
+
 class FakeGateway:
     """The gateway on fakes, and an HTTP client of it."""
 
@@ -181,7 +211,8 @@ class FakeGateway:
         self.kafka = FakeKafka(capacity=settings.waiting_commands)
         self.owners = FakeOwners()
         self.counts = FakeCounts()
-        self.vault = AesVault(settings.seal_keys)
+        self.vault = AesVault({"k1": KEY})
+        self.keyring = FakeKeyring(self.vault)
         self.app = assemble(
             settings,
             Parts(
@@ -196,7 +227,7 @@ class FakeGateway:
                 commands=self.kafka,
                 replies=self.kafka,
                 owners=self.owners,
-                vault=self.vault,
+                keyring=self.keyring,
                 started=(verifier,),
             ),
         )

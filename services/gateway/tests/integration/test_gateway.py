@@ -19,17 +19,19 @@ from gateway.testing import KEY, NAMESPACE, echo, problem_of
 from local_stack.engines import Engines
 from local_stack.issuer import Issuer
 from production_contracts import topics
-from production_contracts.commands import Command
+from production_contracts.commands import Command, CreateBooking
 from production_contracts.envelope import read_command, reply_record
 from production_contracts.outcomes import Outcome, Reply
+from servicekit import key_api
 from servicekit.clock import now
 from servicekit.kafka import Consumers, Producer, Record
 from servicekit.settings import IssuerSettings
-from servicekit.testing import running
+from servicekit.testing import MemoryShelf, running
 from servicekit.topics import create_topics
 
 DEADLINE = 60.0
 INSTANCE = "gateway-7"
+SECRET = "s" * 32
 ASKED: dict[str, Any] = {
     "artist_id": str(uuid4()),
     "start_time": "2027-05-08T20:00:00Z",
@@ -57,6 +59,8 @@ class Owner:
         self.decided: list[Command] = []
         self.outcomes: dict[UUID, Reply] = {}
         self.silent = False
+        self.shelf = MemoryShelf()
+        self.secrets: list[str] = []
 
     async def _decide(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -85,9 +89,24 @@ class Owner:
             return web.json_response(body, status=404, content_type="application/problem+json")
         return web.Response(text=reply.model_dump_json(), content_type="application/json")
 
+    async def read_keys(self, request: web.Request) -> web.Response:
+        """Play tenancy, which keeps the keys."""
+        self.secrets.append(request.headers["Authorization"])
+        asked = key_api.ReadKeys.model_validate_json(await request.read())
+        found = key_api.KeysRead(items=await self.shelf.read(asked.tenants))
+        return web.Response(text=found.model_dump_json(), content_type="application/json")
+
+    async def offer_key(self, request: web.Request) -> web.Response:
+        """Take a key."""
+        asked = key_api.OfferKey.model_validate_json(await request.read())
+        kept = await self.shelf.offer(asked.key)
+        return web.Response(text=kept.model_dump_json(), content_type="application/json")
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
         app = web.Application()
+        app.router.add_post(key_api.READ, self.read_keys)
+        app.router.add_post(key_api.OFFER, self.offer_key)
         app.router.add_get("/v1/commands/{id}", self.answer_command)
         async with TestServer(app) as server:
             await self._producer.start()
@@ -117,7 +136,8 @@ def stated(engines: Engines, issuer: Issuer, owner_url: str, **changes: Any) -> 
         "tenancy_url": owner_url,
         "auth_issuers": [accepted],
         "command_id_key": KEY,
-        "seal_keys": {"k1": KEY},
+        "master_keys": {"m1": KEY},
+        "keys_secret": SECRET,
     }
     return Settings(**(settings | changes))
 
@@ -149,6 +169,11 @@ async def test_a_write_goes_there_and_back(client: aiohttp.ClientSession, owner:
         body = await response.json()
     command = owner[0].decided[-1]
     assert (str(command.aggregate_id), body["notes"]) == (body["id"], ASKED["notes"])
+    ((wrapped,),) = owner[0].shelf.keys.values()
+    assert isinstance(command.body.data, CreateBooking)
+    assert command.body.data.notes is not None
+    assert command.body.data.notes.kid == wrapped.kid
+    assert set(owner[0].secrets) == {f"Bearer {SECRET}"}
     assert command.reply_partition == partition_of(INSTANCE, topics.PARTITIONS_LOCAL)
     assert command.body.idempotency is not None
     assert command.body.idempotency.key == "k"

@@ -1,16 +1,19 @@
 """``python -m tenancy``: the service, and its jobs."""
 
+import argparse
 import asyncio
 import sys
 
 from servicekit.command_line import Job, run
+from servicekit.keyring import KeysAwayError
 from tenancy import bootstrap
 from tenancy.adapters.clerk import ClerkError
 from tenancy.application.projection import TenancyProjection
+from tenancy.entrypoints.command_line import KEYS
 from tenancy.settings import Settings
 
 
-def reconcile(settings: Settings) -> int:
+def reconcile(settings: Settings, _: argparse.Namespace) -> int:
     """Mend what webhooks missed, and tell what was mended; 1 where Clerk can't be asked."""
     if settings.clerk_secret_key is None:
         print("TENANCY_CLERK_SECRET_KEY is not set: Clerk is not asked without it", file=sys.stderr)
@@ -19,6 +22,9 @@ def reconcile(settings: Settings) -> int:
         summary = asyncio.run(bootstrap.reconcile(settings, settings.clerk_secret_key))
     except ClerkError as error:
         print(f"Clerk can't be asked: {error}; what was mended before stays mended", file=sys.stderr)
+        return 1
+    except KeysAwayError as error:
+        print(f"a master key can't be asked: {error}; what was mended before stays mended", file=sys.stderr)
         return 1
     print("\n".join(summary.lines()))
     return 0
@@ -29,4 +35,4 @@ RECONCILE = Job[Settings](
 )
 
 if __name__ == "__main__":
-    sys.exit(run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE]))
+    sys.exit(run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE, KEYS]))

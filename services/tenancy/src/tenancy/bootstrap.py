@@ -1,16 +1,20 @@
 """How tenancy is put together: the only place that knows every class."""
 
+from contextlib import AsyncExitStack
+
 from fastapi import FastAPI
 
 from production_contracts.roles import Permission
 from servicekit.clerk import Facts
 from servicekit.database import Database
 from servicekit.deciding_service import DecidingService
-from servicekit.vault import AesVault
+from servicekit.keyring import Keyring
 from tenancy.adapters.clerk import ClerkApi
+from tenancy.adapters.data_keys import DatabaseShelf
 from tenancy.application.decider import TenancyDecider
 from tenancy.application.reconciliation import Reconciliation, Summary
 from tenancy.entrypoints.http import roster_routes
+from tenancy.entrypoints.keys import key_routes
 from tenancy.entrypoints.members import member_routes
 from tenancy.settings import Settings
 
@@ -20,15 +24,18 @@ async def reconcile(settings: Settings, secret_key: str) -> Summary:
 
     Raises:
         ClerkError: Clerk can't be asked; what was mended before stays mended.
+        KeysAwayError: a master key can't be asked; as above.
     """
-    database = Database(settings.database, pool_size=2, command_timeout=settings.database_timeout_seconds)
-    vault = AesVault(settings.seal_keys) if settings.seal_keys else None
-    try:
-        async with ClerkApi(settings.clerk_api_url, secret_key) as clerk:
-            facts = Facts(settings.clerk_namespace, vault)
-            return await Reconciliation(database, clerk, facts, names=vault is not None).run()
-    finally:
-        await database.stop()
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database, pool_size=2, command_timeout=settings.database_timeout_seconds)
+        stack.push_async_callback(database.stop)
+        keyring = None
+        if settings.has_masters:
+            keyring = Keyring(DatabaseShelf(database), await stack.enter_async_context(settings.masters()))
+            stack.push_async_callback(keyring.stop)
+        clerk = await stack.enter_async_context(ClerkApi(settings.clerk_api_url, secret_key))
+        facts = Facts(settings.clerk_namespace, names=keyring is not None)
+        return await Reconciliation(database, clerk, facts, keyring).run()
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -39,4 +46,8 @@ def make_app(settings: Settings) -> FastAPI:
     service = DecidingService(settings, "tenancy", reads=Permission.ROSTER_READ, answers_after_publication=True)
     service.decide(TenancyDecider())
     namespaces = {issuer.issuer: issuer.namespace for issuer in settings.auth_issuers}
-    return service.app(roster_routes(service.owner), member_routes(service.owner, namespaces))
+    return service.app(
+        roster_routes(service.owner),
+        member_routes(service.owner, namespaces),
+        key_routes(DatabaseShelf(service.database), settings.keys_secrets),
+    )

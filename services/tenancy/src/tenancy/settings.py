@@ -5,12 +5,12 @@ from uuid import UUID
 from pydantic import Field
 
 from servicekit.deciding_service import DecidingSettings
-from servicekit.settings import Port, settings_config
-from servicekit.vault import Key
+from servicekit.key_api import ServiceSecret
+from servicekit.settings import MasterSettings, Port, settings_config
 
 
-class Settings(DecidingSettings):
-    """Settings of the tenancy service."""
+class Settings(DecidingSettings, MasterSettings):
+    """Settings of the tenancy service; the master keys are for its jobs `keys` and `reconcile`, never for serving."""
 
     model_config = settings_config("TENANCY_")
 
@@ -22,10 +22,11 @@ class Settings(DecidingSettings):
     clerk_issuer: str | None = Field(
         default=None, description="Which issuer `reconcile` asks; default: the first of the accepted ones"
     )
-    seal_keys: dict[str, Key] = Field(
-        default={},
+    keys_secrets: list[ServiceSecret] = Field(
+        default=[],
         repr=False,
-        description="The gateway's seal keys: for `reconcile` only, without them it leaves names to the webhooks",
+        description="JSON list of the secrets with which a gateway may read and offer data keys, several while one is"
+        " replaced; empty: none may, and nothing can be sealed",
     )
 
     @property

@@ -11,8 +11,9 @@ from production_contracts.members import person_id
 from production_contracts.roles import Role
 from production_contracts.sealed import Sealed
 from servicekit.clock import now
+from servicekit.masters import WrappedKey
 
-TABLES = ("tenants", "artists", "members", "invitations", "events", "command_log")
+TABLES = ("tenants", "artists", "members", "invitations", "events", "command_log", "data_keys")
 FACTS = (
     RecordMember(sub="user_ana", role=Role.ADMIN, as_of=now()),
     RecordInvitation(invitation="inv", status="pending", as_of=now()),
@@ -24,6 +25,7 @@ async def test_without_a_tenant_in_hand_nothing_is_read_and_with_one_its_own(ser
     for tenant in (mine, other):
         for data in (CreateArtist(name="Ana"), *FACTS):
             await service.desk.do(ask(tenant, data))
+        await service.offer(WrappedKey(tenant_id=tenant, kid="k", master="m", wrapped="w"))
     with psycopg.connect(service.database.dsn) as connection:
         for table in TABLES:
             assert connection.execute(f"select count(*) from {table}".encode()).fetchone() == (0,)  # noqa: S608

@@ -12,18 +12,27 @@ from services.tenancy.tests.conftest import Service, ask, eventually
 from local_stack import clerk
 from local_stack.clerk_api import Books, ClerkServer
 from local_stack.environment import NAMESPACE
-from production_contracts.commands import DeleteTenant, RecordMember, RecordPerson, RecordTenant, RemoveMember
+from production_contracts.commands import (
+    DeleteTenant,
+    ForgetPerson,
+    RecordMember,
+    RecordPerson,
+    RecordTenant,
+    RemoveMember,
+)
 from production_contracts.members import person_id, tenant_id
 from production_contracts.records import Record
 from production_contracts.roles import Role
+from servicekit.database import Database
+from servicekit.keyring import Keyring
 from servicekit.settings import IssuerSettings
-from servicekit.vault import AesVault
 from tenancy.adapters.clerk import ClerkApi, ClerkError
+from tenancy.adapters.data_keys import DatabaseShelf
 from tenancy.application.reconciliation import Summary
 from tenancy.bootstrap import reconcile
 
 KEY = "sk_test"
-SEAL = bytes(32)
+MASTERS = {"m": bytes(32)}
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ async def test_what_webhooks_missed_is_mended_and_a_second_look_finds_nothing(
         "InvitationSent": 1,
     }
     assert {actor for _, actor in house.events()[3:]} == {"reconcile"}
-    assert "TENANCY_SEAL_KEYS is not set" in summary.lines()[-1]
+    assert "no master key is set" in summary.lines()[-1]
     before = house.events()
     assert not (await reconciled(service, server)).mended
     assert house.events() == before
@@ -175,7 +184,7 @@ async def test_tenants_of_another_issuer_are_not_judged_by_this_ones_books(
 async def test_names_are_mended_where_the_keys_are_known(service: Service, books: Books, server: ClerkServer) -> None:
     house, user = House(books, service), f"ben-{uuid4().hex}"
     house.joins(user)
-    summary = await reconciled(service, server, seal_keys={"k": SEAL})
+    summary = await reconciled(service, server, master_keys=MASTERS)
     assert summary.mended["people named anew"] == 1
     person = person_id(UUID(NAMESPACE), f"user_{user}")
     reader = service.reader()
@@ -184,8 +193,27 @@ async def test_names_are_mended_where_the_keys_are_known(service: Service, books
     (member,) = page["items"]
     record = RecordPerson.model_validate({"sub": "x", "as_of": moment(), "name": member["name"]})
     assert record.name is not None
-    assert AesVault({"k": SEAL}).open(person, person, "name", record.name) == user.title()
-    assert not (await reconciled(service, server, seal_keys={"k": SEAL})).mended
+    database = Database(service.settings.database_url, pool_size=1)
+    keyring = Keyring(DatabaseShelf(database), service.settings.model_copy(update={"master_keys": MASTERS}).masters())
+    vault = (await keyring.opening({person: {record.name.kid}}))[person]
+    await database.stop()
+    assert vault is not None
+    assert vault.open(person, person, "name", record.name) == user.title()
+    assert not (await reconciled(service, server, master_keys=MASTERS)).mended
+
+
+async def test_who_was_forgotten_is_not_named_again(service: Service, books: Books, server: ClerkServer) -> None:
+    house, user = House(books, service), f"eve-{uuid4().hex}"
+    house.joins(user)
+    assert (await reconciled(service, server, master_keys=MASTERS)).mended["people named anew"] == 1
+    person = person_id(UUID(NAMESPACE), f"user_{user}")
+    assert service.look("select count(*) from data_keys where tenant_id = %s", person) == [(1,)]
+    await service.desk.do(ask(person, ForgetPerson(sub=f"user_{user}", as_of=moment())))
+    assert not (await reconciled(service, server, master_keys=MASTERS)).mended
+    assert service.look("select count(*) from data_keys where tenant_id = %s", person) == [(0,)]
+    assert service.look("select name, email, forgotten from people where tenant_id = %s", person) == [
+        (None, None, True)
+    ]
 
 
 async def test_lists_longer_than_a_page_are_read_to_their_end(

@@ -7,10 +7,12 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from gateway.application.ports import Vault
+from gateway.application.ports import Keyring, Vault
+from gateway.application.sealing import keys_away, kids_in
 from production_contracts import problems
 from production_contracts.members import Member, person_id
 from production_contracts.sealed import Sealed, sensitive_fields
+from servicekit.keyring import KeysAwayError
 from servicekit.problems import ProblemError
 from servicekit.vault import SealBrokenError
 
@@ -22,27 +24,34 @@ _log = structlog.get_logger(__name__)
 class People:
     """Opens the sensitive fields of members, given as JSON objects."""
 
-    def __init__(self, vault: Vault, namespaces: Mapping[str, UUID]) -> None:
-        """Open with ``vault``; ``namespaces`` are those of the issuers, from which people's ids follow."""
-        self._vault = vault
+    def __init__(self, keyring: Keyring, namespaces: Mapping[str, UUID]) -> None:
+        """Open with ``keyring``; ``namespaces`` are those of the issuers, from which people's ids follow."""
+        self._keyring = keyring
         self._namespaces = namespaces
 
-    def open_page(self, issuer: str, page: dict[str, Any]) -> None:
-        """Open a page of members, all users of one issuer, in place.
+    async def open_page(self, issuer: str, page: dict[str, Any]) -> None:
+        """Open a page of members, all users of one issuer, in place; who was forgotten meanwhile has no name any more.
 
         Raises:
-            ProblemError: `unavailable`: a field can't be opened here.
+            ProblemError: `unavailable`: keys can't be had, or a field can't be opened here.
         """
         namespace = self._namespaces[issuer]
-        for member in page["items"]:
-            person = person_id(namespace, member["id"])
+        people = {person_id(namespace, member["id"]): member for member in page["items"]}
+        wanted = {person: kids for person, member in people.items() if (kids := set(kids_in(member)))}
+        try:
+            vaults = await self._keyring.opening(wanted) if wanted else {}
+        except KeysAwayError as error:
+            raise keys_away() from error
+        for person in wanted:
+            vault, member = vaults[person], people[person]
             for name in SENSITIVE:
                 if member.get(name) is not None:
-                    member[name] = self._open(person, name, member[name])
+                    member[name] = None if vault is None else self._open(vault, person, name, member[name])
 
-    def _open(self, person: UUID, name: str, value: Any) -> str:  # noqa: ANN401 - what tenancy answered
+    @staticmethod
+    def _open(vault: Vault, person: UUID, name: str, value: Any) -> str:  # noqa: ANN401 - what tenancy answered
         try:
-            return self._vault.open(person, person, name, Sealed.model_validate(value))
+            return vault.open(person, person, name, Sealed.model_validate(value))
         except (SealBrokenError, ValidationError) as error:
             _log.critical("a sealed field can not be opened", field=name, person_id=str(person), reason=str(error))
             detail = "There is a member with a field that can't be opened for the moment; it has been logged."

@@ -1,7 +1,7 @@
 """What the gateway needs from outside, and the errors that say it is not there."""
 
 from asyncio import Future
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from uuid import UUID
 from production_contracts.envelope import KafkaRecord
 from production_contracts.outcomes import Reply
 from production_contracts.sealed import Sealed
+from servicekit.vault import AesVault
 
 
 class NotSentError(Exception):
@@ -101,6 +102,27 @@ class Limits(Protocol):
         """Count a request of a user and then of the tenant, and say what is left for each; never fails.
 
         Where the user's is exceeded it is the only one: the tenant's was not counted.
+        """
+        ...
+
+
+class Keyring(Protocol):
+    """The keys of tenants and people, each in a vault of its own; `servicekit.keyring` says what it promises."""
+
+    async def sealing(self, tenant_id: UUID) -> AesVault:
+        """Give the vault that seals for a tenant or person.
+
+        Raises:
+            KeysAwayError: keys can't be had for the moment.
+            KeyDestroyedError: there are none any more, and there will be none.
+        """
+        ...
+
+    async def opening(self, wanted: Mapping[UUID, Collection[str]]) -> Mapping[UUID, AesVault | None]:
+        """Give the vaults that open what these keys of these tenants have sealed; None: they are destroyed.
+
+        Raises:
+            KeysAwayError: keys can't be had for the moment.
         """
         ...
 

@@ -1,6 +1,6 @@
 """The reader: passes reads on to the owning service with the caller's token, and opens what comes back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -10,7 +10,7 @@ import structlog
 
 from gateway.application.people import People
 from gateway.application.ports import OwnerAnswer, OwnerAwayError, Owners
-from gateway.application.seals import Seals
+from gateway.application.sealing import Sealing
 from gateway.domain.command_ids import CommandIds
 from production_contracts import problems
 from production_contracts.outcomes import is_accepted
@@ -18,7 +18,7 @@ from production_contracts.problems import MEDIA_TYPE
 from servicekit.problems import NOT_THERE, ProblemError
 from servicekit.tokens import Principal
 
-Open = Callable[[UUID, dict[str, Any]], None]
+Open = Callable[[UUID, dict[str, Any]], Awaitable[None]]
 OK: Final = 200
 NOT_FOUND: Final = 404
 _SEALED_MARK: Final = b'"ct"'
@@ -55,30 +55,30 @@ class OwnerProblemError(Exception):
 class Reader:
     """Reads for a caller."""
 
-    def __init__(self, owners: Owners, seals: Seals, people: People, ids: CommandIds) -> None:
-        """Read from ``owners`` and open with ``seals`` and ``people``."""
+    def __init__(self, owners: Owners, sealing: Sealing, people: People, ids: CommandIds) -> None:
+        """Read from ``owners`` and open with ``sealing`` and ``people``."""
         self._owners = owners
-        self._seals = seals
+        self._sealing = sealing
         self._people = people
         self._ids = ids
 
     async def booking(self, principal: Principal, inquiry: Inquiry) -> Found:
         """Read one booking; raises as `pass_on`."""
-        return await self.pass_on(principal, "booking", inquiry, self._seals.open_booking)
+        return await self.pass_on(principal, "booking", inquiry, self._sealing.open_booking)
 
     async def bookings(self, principal: Principal, inquiry: Inquiry) -> Found:
         """Read a page of bookings; raises as `pass_on`."""
-        return await self.pass_on(principal, "booking", inquiry, self._seals.open_page)
+        return await self.pass_on(principal, "booking", inquiry, self._sealing.open_page)
 
     async def events(self, principal: Principal, stream: str, inquiry: Inquiry) -> Found:
         """Read events of a stream; raises as `pass_on`."""
-        return await self.pass_on(principal, stream, inquiry, self._seals.open_events)
+        return await self.pass_on(principal, stream, inquiry, self._sealing.open_events)
 
     async def members(self, principal: Principal, inquiry: Inquiry) -> Found:
         """Read a page of members; raises as `pass_on`."""
 
-        def open_(_: UUID, page: dict[str, Any]) -> None:
-            self._people.open_page(principal.issuer, page)
+        async def open_(_: UUID, page: dict[str, Any]) -> None:
+            await self._people.open_page(principal.issuer, page)
 
         return await self.pass_on(principal, "tenancy", inquiry, open_)
 
@@ -95,7 +95,7 @@ class Reader:
         body = answer.body
         if open_ is not None and _SEALED_MARK in body:
             document = orjson.loads(body)
-            open_(principal.tenant_id, document)
+            await open_(principal.tenant_id, document)
             body = orjson.dumps(document)
         return Found(body=body, position=answer.headers.get("position"))
 
@@ -119,7 +119,7 @@ class Reader:
         outcome = decided["outcome"]
         accepted = is_accepted(outcome["status"])
         if accepted and service == "booking":
-            self._seals.open_booking(principal.tenant_id, outcome["body"])
+            await self._sealing.open_booking(principal.tenant_id, outcome["body"])
         return _status(text, "accepted" if accepted else "rejected", outcome, str(decided["position"]))
 
     async def _ask(self, principal: Principal, service: str, inquiry: Inquiry) -> OwnerAnswer:

@@ -72,6 +72,11 @@ class Seals:
             raise ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "60"}) from error
 
 
+def states_sensitive(stated: dict[str, Any]) -> bool:
+    """Tell whether anything sensitive is among the stated fields of a booking, or is sealed in it."""
+    return any(True for _ in _leaves(stated))
+
+
 def _leaves(booking: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Find what a booking holds that is sensitive: its path, the object that it is in, and its name there."""
     for path, (*outer, name) in _PATHS:

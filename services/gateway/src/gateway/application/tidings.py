@@ -10,11 +10,14 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from gateway.application.desk import Desk, Order
+from gateway.application.ports import Keyring
+from gateway.application.sealing import keys_away
 from gateway.domain.preferences import Patience
 from production_contracts.commands import Idempotency
 from production_contracts.outcomes import is_accepted
 from production_contracts.roles import Role
-from servicekit.clerk import AUTHOR, Fact, Facts, Webhook
+from servicekit.clerk import AUTHOR, Fact, Facts, Webhook, sealed
+from servicekit.keyring import KeysAwayError
 from servicekit.problems import field_errors, invalid_request
 from servicekit.tokens import Principal
 
@@ -30,9 +33,10 @@ _log = structlog.get_logger(__name__)
 class Tidings:
     """Takes webhooks whose signature holds. Every fact is a command of its own, in any number of repeats."""
 
-    def __init__(self, facts: Facts, desk: Desk, *, wait_seconds: float) -> None:
-        """Read with ``facts``, publish at ``desk``, and wait for the outcomes for so long."""
+    def __init__(self, facts: Facts, keyring: Keyring, desk: Desk, *, wait_seconds: float) -> None:
+        """Read with ``facts``, seal with ``keyring``, publish at ``desk``, and wait for the outcomes for so long."""
         self._facts = facts
+        self._keyring = keyring
         self._desk = desk
         self._wait = wait_seconds
 
@@ -40,20 +44,26 @@ class Tidings:
         """Take a webhook; False where not all of it is decided yet, though Kafka has it for certain.
 
         Raises:
-            ProblemError: `invalid-request`: it is not as its type asks; `unavailable`: it may not be published.
+            ProblemError: `invalid-request`: it is not as its type asks; `unavailable`: it may not be published, or
+                keys to seal it with can't be had: it is to be sent again.
         """
         kind = "unreadable"
         try:
             webhook = Webhook.model_validate(document)
             kind = _label(webhook.type)
-            facts = self._facts.of_webhook(webhook, sent_at)
+            told = self._facts.of_webhook(webhook, sent_at)
         except ValidationError as error:
             TIDINGS.labels(kind, "invalid").inc()
             found = error.errors(include_url=False, include_input=False, include_context=False)
             raise invalid_request(field_errors(found)) from None
-        if facts is None:
+        if told is None:
             TIDINGS.labels(kind, "unknown").inc()
             return True
+        try:
+            facts = await sealed(told, self._keyring)
+        except KeysAwayError as error:
+            TIDINGS.labels(kind, "unavailable").inc()
+            raise keys_away() from error
         decided = await self._publish(message_id, facts)
         TIDINGS.labels(kind, "decided" if decided else "published").inc()
         return decided

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from gateway.application.reader import Reader
-from gateway.application.seals import Seals
+from gateway.application.sealing import Sealing
 from gateway.entrypoints import answers, bodies, conditions, queries
 from gateway.entrypoints.admission import Admission
 from gateway.entrypoints.changes import Change, Changes
@@ -33,12 +33,12 @@ class NoBody(Asked):
 class Bookings:
     """The operations on bookings."""
 
-    def __init__(self, admission: Admission, changes: Changes, reader: Reader, seals: Seals) -> None:
+    def __init__(self, admission: Admission, changes: Changes, reader: Reader, sealing: Sealing) -> None:
         """Let in, change, read and seal through these."""
         self._admission = admission
         self._changes = changes
         self._reader = reader
-        self._seals = seals
+        self._sealing = sealing
 
     async def create(self, request: Request) -> Response:
         """``POST /v1/bookings``."""
@@ -46,7 +46,7 @@ class Bookings:
         asked = await bodies.read(request, BookingRequest)
         booking_id = uuid7()
         stated = asked.model_dump(exclude_unset=True) | {"status": asked.status}
-        data = CreateBooking(**self._seals.seal(principal.tenant_id, booking_id, stated))
+        data = CreateBooking(**await self._sealing.seal(principal.tenant_id, booking_id, stated))
         change = Change(principal=principal, aggregate_id=booking_id, asked=asked, data=data, creates=True)
         return await self._changes.carry_out(request, change, COLLECTION)
 
@@ -55,7 +55,8 @@ class Bookings:
         principal = await self._admission.admit(request, Permission.BOOKINGS_WRITE)
         booking_id = conditions.path_id(request)
         asked = await bodies.read(request, BookingPatch)
-        data = AmendBooking(**self._seals.seal(principal.tenant_id, booking_id, asked.model_dump(exclude_unset=True)))
+        stated = asked.model_dump(exclude_unset=True)
+        data = AmendBooking(**await self._sealing.seal(principal.tenant_id, booking_id, stated))
         change = Change(principal=principal, aggregate_id=booking_id, asked=asked, data=data)
         return await self._changes.carry_out(request, change, COLLECTION)
 

@@ -6,15 +6,17 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.application.desk import Desk, Order
-from gateway.application.seals import Seals
+from gateway.application.desk import Desk, Order, Taken
+from gateway.application.sealing import Sealing
 from gateway.domain.fingerprints import Fingerprints
 from gateway.domain.preferences import patience
 from gateway.entrypoints import answers, conditions
+from production_contracts import problems
 from production_contracts.commands import Idempotency
-from production_contracts.outcomes import is_accepted
+from production_contracts.outcomes import Outcome, is_accepted
 from production_contracts.records import Record
 from production_contracts.records import Request as Asked
+from servicekit.problems import ProblemError
 from servicekit.tokens import Principal
 
 
@@ -43,10 +45,10 @@ class Change:
 class Changes:
     """Carries out changes."""
 
-    def __init__(self, desk: Desk, seals: Seals, fingerprints: Fingerprints, waits: Waits) -> None:
+    def __init__(self, desk: Desk, sealing: Sealing, fingerprints: Fingerprints, waits: Waits) -> None:
         """Place orders at ``desk``."""
         self._desk = desk
-        self._seals = seals
+        self._sealing = sealing
         self._fingerprints = fingerprints
         self._waits = waits
 
@@ -71,8 +73,18 @@ class Changes:
         if taken.reply is None:
             return answers.pending(taken, wanted.applied)
         if is_accepted(taken.reply.outcome.status):
-            self._seals.open_booking(change.principal.tenant_id, taken.reply.outcome.body)
+            await self._open(change.principal.tenant_id, taken, taken.reply.outcome)
         return answers.outcome(taken.reply, collection, wanted.applied)
+
+    async def _open(self, tenant_id: UUID, taken: Taken, outcome: Outcome) -> None:
+        """Open what is answered; where that can't be, the change is made all the same, and its command says so."""
+        try:
+            await self._sealing.open_booking(tenant_id, outcome.body)
+        except ProblemError as problem:
+            if problem.kind is not problems.UNAVAILABLE:
+                raise
+            detail = "What was asked for is done, but can't be shown for the moment: ask for its command."
+            raise ProblemError(problem.kind, detail, headers=problem.headers, command_id=taken.command_id) from problem
 
     def _idempotency(self, request: Request, asked: Asked, key: str, if_match: str | None) -> Idempotency:
         body = asked.model_dump(mode="json", exclude_unset=True)

@@ -12,7 +12,7 @@ from production_contracts import events, problems
 from production_contracts.commands import Command
 from production_contracts.roles import Permission
 from servicekit.deciding import Decision, NewEvent, refuse
-from tenancy.adapters import roster
+from tenancy.adapters import data_keys, roster
 from tenancy.application.artists import ArtistLedger, Decide
 from tenancy.application.members import MemberLedger
 from tenancy.application.people import PeopleLedger
@@ -31,6 +31,7 @@ class TenancyLedger:
         """Begin with everything as it is stored."""
         self._tenants = tenants
         self._changed: dict[UUID, Tenant] = {}
+        self._deleted: set[UUID] = set()
         self._parts = (artists, members, people)
         self._people = people
         self._decide: Mapping[type, Decide] = {
@@ -72,8 +73,9 @@ class TenancyLedger:
         """Do nothing: no refusal here needs more than is in memory."""
 
     async def save(self, connection: AsyncConnection) -> None:
-        """Write the net state."""
+        """Write the net state; with a tenant that is deleted go the keys that sealed its fields, wherever they are."""
         await roster.put_tenants(connection, list(self._changed.values()))
+        await data_keys.destroy(connection, self._deleted)
         for part in self._parts:
             await part.save(connection)
 
@@ -94,6 +96,7 @@ class TenancyLedger:
 
     def _delete(self, command: Command, stamp: Stamp) -> Decision:
         tenant = self._tenants[command.tenant_id]
+        self._deleted.add(tenant.id)
         return self._settle(tenant, tenant.delete(stamp), events.TENANT_DELETED)
 
     def _settle(self, tenant: Tenant, after: Tenant | None, event: events.EventType) -> Decision:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from production_contracts import commands as asked
 from production_contracts.commands import Command
 from servicekit.deciding import Decision
-from tenancy.adapters import people
+from tenancy.adapters import data_keys, people
 from tenancy.domain.person import Person, SealedText
 
 
@@ -19,6 +19,7 @@ class PeopleLedger:
         """Begin with the people as they are stored."""
         self._people = known
         self._changed: dict[UUID, Person] = {}
+        self._forgotten: set[UUID] = set()
         self.decides: Mapping[type, Callable[[Command], Decision]] = {
             asked.RecordPerson: self._record,
             asked.ForgetPerson: self._forget,
@@ -31,8 +32,9 @@ class PeopleLedger:
         return cls(await people.load(connection, {c.tenant_id for c in commands if isinstance(c.body.data, kinds)}))
 
     async def save(self, connection: AsyncConnection) -> None:
-        """Write the net state."""
+        """Write the net state; with a person who is forgotten go the keys that sealed name and address."""
         await people.put(connection, list(self._changed.values()))
+        await data_keys.destroy(connection, self._forgotten)
 
     def _record(self, command: Command) -> Decision:
         data = command.body.data
@@ -45,6 +47,7 @@ class PeopleLedger:
         return self._settle(command, self._known(command).record(stated, as_of=data.as_of))
 
     def _forget(self, command: Command) -> Decision:
+        self._forgotten.add(command.tenant_id)
         return self._settle(command, self._known(command).forget())
 
     def _known(self, command: Command) -> Person:

@@ -17,10 +17,11 @@ from production_contracts import commands as asked
 from production_contracts.commands import BY_DATA, Author, Command, CommandBody
 from production_contracts.roles import Role
 from servicekit import journal
-from servicekit.clerk import Fact, Facts, Invitation, Membership, Organization
+from servicekit.clerk import Fact, Facts, Invitation, Membership, Naming, Organization, sealed
 from servicekit.clock import now
 from servicekit.database import Database
 from servicekit.jobs import each_tenant
+from servicekit.keyring import Keyring
 from servicekit.worker import Judge
 from tenancy.adapters import members, people, roster
 from tenancy.application.decider import TenancyDecider
@@ -81,20 +82,21 @@ class Summary:
         if self.nameless_tenants:
             told.append(f"{self.nameless_tenants} tenants of which Clerk has told nothing yet were left alone")
         if not self.names:
-            told.append("names and addresses were left to the webhooks: TENANCY_SEAL_KEYS is not set")
+            told.append("names and addresses were left to the webhooks: no master key is set")
         return told
 
 
 class Reconciliation:
     """Compares and mends."""
 
-    def __init__(self, database: Database, directory: Directory, facts: Facts, *, names: bool) -> None:
-        """Mend our books in ``database`` by those of ``directory``; ``names``: whether ``facts`` can seal names."""
+    def __init__(self, database: Database, directory: Directory, facts: Facts, keyring: Keyring | None) -> None:
+        """Mend our books in ``database`` by those of ``directory``; without a ``keyring`` names are left alone."""
         self._database = database
         self._directory = directory
         self._facts = facts
         self._judge = Judge(database, TenancyDecider())
-        self._summary = Summary(names=names)
+        self._keyring = keyring
+        self._summary = Summary(names=keyring is not None)
 
     async def run(self) -> Summary:
         """Compare everything, organisation by organisation."""
@@ -109,7 +111,7 @@ class Reconciliation:
 
     async def _compare(self, organization: Organization, at: datetime) -> None:
         began = await self._directory.now()
-        told = [self._facts.organization(organization, organization.updated_at or at)]
+        told: list[Fact | Naming] = [self._facts.organization(organization, organization.updated_at or at)]
         there = set()
         async for membership, said_at in self._directory.memberships(organization.id):
             there.add(membership.public_user_data.user_id)
@@ -143,9 +145,9 @@ class Reconciliation:
             ):
                 await self._mend(tenant_id, [self._facts.deleted_organization(tenant.org_id, began)])
 
-    async def _mend(self, tenant: UUID, told: Sequence[Fact]) -> None:
-        of_tenant = [fact for fact in told if fact.tenant_id == tenant]
-        of_people = [fact for fact in told if fact.tenant_id != tenant]
+    async def _mend(self, tenant: UUID, told: Sequence[Fact | Naming]) -> None:
+        of_tenant = [fact for fact in told if isinstance(fact, Fact)]
+        of_people = [naming for naming in told if isinstance(naming, Naming)]
         async with self._database.transaction([tenant]) as connection:
             before = await journal.head(connection, tenant)
         await self._decide(await self._news(tenant, of_tenant))
@@ -184,15 +186,18 @@ class Reconciliation:
                 news.append(fact)
         return news
 
-    async def _unnamed(self, told: Sequence[Fact]) -> list[Fact]:
-        """Keep the facts about people that our books do not hold yet."""
+    async def _unnamed(self, told: Sequence[Naming]) -> list[Fact]:
+        """Seal what was told about people, and keep what our books do not hold yet."""
+        if self._keyring is None:
+            return []
         news = []
         for first in range(0, len(told), BATCH):
             some = told[first : first + BATCH]
-            ids = {fact.tenant_id for fact in some}
+            ids = {naming.person for naming in some}
             async with self._database.transaction(ids) as connection:
                 known = await people.load(connection, ids)
-            for fact in some:
+            await self._keyring.prepare(ids)
+            for fact in await sealed(some, self._keyring):
                 data = fact.data
                 assert isinstance(data, asked.RecordPerson)  # noqa: S101 - no other fact is about a person
                 person = known.get(fact.tenant_id) or Person(id=fact.tenant_id)
