@@ -107,7 +107,7 @@ def _decide_on_dead_letters(
     stream: Stream, settings: DecidingSettings, asked: argparse.Namespace, topics: Sequence[Topic]
 ) -> int:
     async def reject(letter: Letter) -> str:
-        return await _with_database(settings, lambda database: rejection.reject(database, letter))
+        return await _with_database(settings, lambda database: rejection.reject(database, stream, letter))
 
     return deadletters.run(asked, settings, service=stream, topics=topics, reject=reject)
 
