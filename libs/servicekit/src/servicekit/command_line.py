@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from production_contracts.events import Stream
 from production_contracts.topics import COMMANDS_OF, Topic
 from servicekit import jobs, logs, migrate, tracing
+from servicekit.audit import command_line as audit
 from servicekit.database import Database
 from servicekit.deadletters import command_line as deadletters
 from servicekit.deadletters import rejection
@@ -52,6 +53,8 @@ def run(
     asked = _parser(stream, own_jobs).parse_args()
     if asked.job == deadletters.JOB:  # before anything is logged: what it prints is for people, and for pipes
         return _decide_on_dead_letters(stream, settings, asked, [COMMANDS_OF[stream], *follows])
+    if asked.job == audit.JOB:
+        return audit.run(asked, stream, lambda verify: asyncio.run(_with_database(settings, verify)))
     logs.configure(settings, stream)
     own = {job.name: job.run for job in own_jobs}
     if asked.job in own:
@@ -82,6 +85,7 @@ def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentPa
     todo.add_parser("prune", help=f"forget outcomes older than {jobs.COMMAND_LOG_DAYS} days")
     epoch = todo.add_parser("epoch", help="after a restore from backup: name the history anew")
     epoch.add_argument("--renew", action="store_true", required=True, help="do it, as the owner of the tables")
+    audit.add_arguments(todo.add_parser(audit.JOB, help=audit.HELP))
     deadletters.add_arguments(todo.add_parser(deadletters.JOB, help=deadletters.HELP))
     for job in own_jobs:
         todo.add_parser(job.name, help=job.help)

@@ -362,7 +362,7 @@ def _told(event: StoredEvent, stream: Stream) -> dict[str, Any]:
 async def audited_events(
     connection: AsyncConnection, stream: Stream, tenant_id: UUID, *, after: int, until: int
 ) -> dict[int, tuple[UUID, dict[str, Any]]]:
-    """Read a tenant's events of positions ``(after, until]``, by position: the command that made each, and the event."""
+    """Read a tenant's events of positions ``(after, until]``, by position: each with the command that made it."""
     asked = {"tenant": tenant_id, "after": after, "until": until}
     rows = await connection.execute(_EVENTS_BETWEEN, asked)
     return {row.position: (row.command_id, _event(row, stream)) for row in rows}
