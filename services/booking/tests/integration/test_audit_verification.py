@@ -1,5 +1,6 @@
 """Verification of the audit trail: whoever tampers with it, the owner of the tables included, shows, and where."""
 
+import argparse
 import asyncio
 import os
 import sys
@@ -15,8 +16,10 @@ from services.booking.tests.trail import Owner, a_life, asked_from, entries, fla
 from local_stack.environment import service_environment
 from local_stack.port import Ports
 from servicekit import journal
-from servicekit.audit import chain, verification
+from servicekit.audit import chain, command_line, verification
 from servicekit.audit.command_line import read_heads, write_heads
+from servicekit.audit.verification import Report
+from servicekit.database import Database
 
 RENUMBER = (
     "alter table audit drop constraint audit_pkey",
@@ -246,52 +249,78 @@ async def test_what_was_forgotten_by_the_log_is_still_in_the_trail(shared_bench:
     assert (sequence, "no outcome in the log" in what) == (1, True), "it is younger than the log forgets"
 
 
-Audit = Callable[..., Awaitable[tuple[int | None, list[str], str]]]
+async def audited(bench: Bench, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str], str]:
+    """Do what ``audit`` does; gives its exit status, the heads that it printed, and what it said."""
+    parser = argparse.ArgumentParser()
+    command_line.add_arguments(parser)
 
+    def with_database(job: Callable[[Database], Awaitable[Report]]) -> Report:
+        async def use() -> Report:
+            database = Database(bench.fresh.url, pool_size=1)
+            try:
+                return await job(database)
+            finally:
+                await database.stop()
 
-@pytest.fixture
-def audit(bench: Bench) -> Audit:
-    """Run ``python -m booking audit verify``; gives its exit status, the heads that it printed, and what it said."""
-    databases = {"booking": bench.fresh.name, "tenancy": "none"}
-    environment = service_environment(bench.fresh.engines, Ports(), "http://127.0.0.1:1", databases=databases)
+        return asyncio.run(use())
 
-    async def run(*words: str) -> tuple[int | None, list[str], str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "booking", "audit", "verify", *words),
-            env=os.environ | environment["booking"],
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        heads, said = await process.communicate()
-        return process.returncode, heads.decode().splitlines(), said.decode()
-
-    return run
+    status = await asyncio.to_thread(command_line.run, parser.parse_args(words), "booking", with_database)
+    said = capsys.readouterr()
+    return status, said.out.splitlines(), said.err
 
 
 async def test_an_operator_verifies_keeps_the_heads_and_is_told_which_entry_is_flawed(
-    bench: Bench, audit: Audit, tmp_path: Path
+    bench: Bench, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     tenant, other = uuid4(), uuid4()
     await a_life(bench, tenant)
     await a_life(bench, other)
-    status, heads, said = await audit()
+    status, heads, said = await audited(bench, capsys, "verify")
     assert (status, len(heads)) == (0, 2), said
     assert "2 trails with 14 entries verified, all as they were written" in said
     kept = tmp_path / "heads"
     kept.write_text("\n".join(heads) + "\n")
-    status, heads, said = await audit("--heads", str(kept), "--only-new")
+    status, heads, said = await audited(bench, capsys, "verify", "--heads", str(kept), "--only-new")
     assert (status, len(heads)) == (0, 2), said
     assert "with 0 entries" in said
 
     await Owner(bench.fresh.owner_dsn, tenant).does("delete from audit where tenant_id = {t} and sequence = 2")
-    status, heads, said = await audit("--heads", str(kept))
+    status, heads, said = await audited(bench, capsys, "verify", "--heads", str(kept))
     assert status == 1
     assert f"booking, tenant {tenant}, entry 2: entry 2 is removed" in said
     assert [line.split()[0] for line in heads] == [str(other)], "a flawed trail has no head to be kept"
-    assert (await audit("--tenant", str(other)))[0] == 0
+    assert (await audited(bench, capsys, "verify", "--tenant", str(other), "--heads", str(kept)))[0] == 0
 
-    kept.write_text("not a head\n")
-    status, _, said = await audit("--heads", str(kept))
-    assert (status, "line 1 is not a head" in said) == (2, True)
-    assert (await audit("--only-new"))[0] == 2
+
+async def test_what_is_no_file_of_heads_is_refused_before_anything_is_read(
+    bench: Bench, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept = tmp_path / "heads"
+    for text, why in (
+        ("not a head\n", "line 1 is not a head"),
+        (f"{uuid4()} 0 {'00' * 32} 0\n", "line 1 is not a head that"),
+        (f"{uuid4()} 1 {'00' * 31} 0\n", "line 1 is not a head that"),
+    ):
+        kept.write_text(text)
+        status, _, said = await audited(bench, capsys, "verify", "--heads", str(kept))
+        assert (status, why in said) == (2, True), said
+    assert (await audited(bench, capsys, "verify", "--heads", str(tmp_path / "nowhere")))[0] == 2
+    assert (await audited(bench, capsys, "verify", "--only-new"))[0] == 2
+
+
+async def test_the_program_says_by_its_exit_status_that_a_trail_is_flawed(bench: Bench) -> None:
+    tenant = uuid4()
+    await a_life(bench, tenant)
+    await Owner(bench.fresh.owner_dsn, tenant).does("delete from audit where tenant_id = {t} and sequence = 2")
+    databases = {"booking": bench.fresh.name, "tenancy": "none"}
+    environment = service_environment(bench.fresh.engines, Ports(), "http://127.0.0.1:1", databases=databases)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "booking", "audit", "verify"),
+        env=os.environ | environment["booking"],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    heads, said = await process.communicate()
+    assert (process.returncode, heads) == (1, b"")
+    assert "entry 2 is removed" in said.decode()

@@ -20,6 +20,7 @@ from gateway.application.notes import Notes
 from gateway.application.people import People
 from gateway.application.ports import CommandLine, Limits, Owners, ReplyLine, Vault
 from gateway.application.reader import OwnerProblemError, Reader
+from gateway.application.refusals import Refusals
 from gateway.application.tidings import Tidings
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.fingerprints import Fingerprints
@@ -151,10 +152,11 @@ def build(settings: Settings) -> FastAPI:
 
 def assemble(settings: Settings, parts: Parts) -> FastAPI:
     """Assemble the app from its parts."""
+    refusals = Refusals(parts.commands)
     app = _App(
         title="Production Tool",
         version=version("production-gateway"),
-        lifespan=lambda _app: _running(parts.started),
+        lifespan=lambda _app: _running((*parts.started, refusals)),
         redirect_slashes=False,
         redoc_url=None,
         middleware=[
@@ -174,7 +176,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
     app.add_exception_handler(OwnerProblemError, answers.owner_problem)
     ids = CommandIds(settings.command_id_key)
     notes = Notes(parts.vault)
-    admission = Admission(parts.verifier, parts.limits)
+    admission = Admission(parts.verifier, parts.limits, refusals)
     namespaces = {issuer.issuer: issuer.namespace for issuer in settings.auth_issuers}
     reader = Reader(parts.owners, notes, People(parts.vault, namespaces), ids)
     desk = Desk(parts.commands, parts.replies, ids)

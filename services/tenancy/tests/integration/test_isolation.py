@@ -12,7 +12,7 @@ from production_contracts.roles import Role
 from production_contracts.sealed import Sealed
 from servicekit.clock import now
 
-TABLES = ("tenants", "artists", "members", "invitations", "events", "command_log")
+TABLES = ("tenants", "artists", "members", "invitations", "events", "command_log", "audit")
 FACTS = (
     RecordMember(sub="user_ana", role=Role.ADMIN, as_of=now()),
     RecordInvitation(invitation="inv", status="pending", as_of=now()),
