@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from production_contracts import commands, events
+from production_contracts.audit import CallOrigin
 from production_contracts.bookings import SealedContact, SealedFee
 from production_contracts.commands import Author, Command, CommandBody, Idempotency
 from production_contracts.envelope import (
@@ -96,14 +97,21 @@ DATA: dict[type[Record], st.SearchStrategy[Record]] = {
         {"sub": texts, "as_of": moments}, optional={"name": sealed, "email": sealed}
     ).map(lambda given: commands.RecordPerson(**given)),
     commands.ForgetPerson: st.builds(commands.ForgetPerson, sub=texts, as_of=moments),
+    commands.RefusedBookingCall: st.builds(commands.RefusedBookingCall, operation=texts),
+    commands.RefusedTenancyCall: st.builds(commands.RefusedTenancyCall, operation=texts),
 }
 
 
 @st.composite
 def any_command(draw: st.DrawFn) -> Command:
     kind = draw(st.sampled_from(commands.COMMAND_TYPES))
+    given_author = {"sub": draw(texts), "role": draw(st.sampled_from(Role)), "iat": draw(st.integers(0, 2**40))}
+    if draw(st.booleans()):
+        given_author["origin"] = CallOrigin(
+            channel="api", address=draw(st.none() | texts), agent=draw(st.none() | texts)
+        )
     given_body = {
-        "author": Author(sub=draw(texts), role=draw(st.sampled_from(Role)), iat=draw(st.integers(0, 2**40))),
+        "author": Author(**given_author),
         "expires_at": draw(moments),
         "data": draw(DATA[kind.data]),
     }

@@ -121,8 +121,13 @@ def test_an_admin_may_everything_a_member_book_and_a_viewer_look() -> None:
 
 def test_commands_on_bookings_need_to_write_bookings_those_on_artists_the_roster_and_all_others_the_tenant() -> None:
     needed = {"booking": Permission.BOOKINGS_WRITE, "artist": Permission.ROSTER_WRITE}
-    for kind in commands.COMMAND_TYPES:
+    for kind in (kind for kind in commands.COMMAND_TYPES if not kind.is_refusal):
         assert kind.permission is needed.get(kind.name.split(".")[1], Permission.TENANT_WRITE)
+
+
+def test_a_refused_call_is_named_for_the_service_that_it_was_for() -> None:
+    refused = {kind.service: kind.name for kind in commands.COMMAND_TYPES if kind.is_refusal}
+    assert refused == {"booking": "production.booking.refuse.v1", "tenancy": "production.tenancy.refuse.v1"}
 
 
 def test_no_event_of_a_person_has_a_place_for_a_name_or_an_address() -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import Field, SerializeAsAny
 
+from production_contracts.audit import CallOrigin
 from production_contracts.bookings import ActiveStatus, SealedContact, SealedFee
 from production_contracts.members import InvitationStatus
 from production_contracts.records import Record
@@ -19,11 +20,15 @@ from production_contracts.times import Timestamp
 
 
 class Author(Record):
-    """Who commands: the identity provider's user id, the role, and when the token was issued (seconds since 1970)."""
+    """Who commands: the identity provider's user id, the role, and when the token was issued (seconds since 1970).
+
+    ``origin`` says from where; null where a gateway of before the audit trail wrote the command.
+    """
 
     sub: str
     role: Role
     iat: int
+    origin: CallOrigin | None = None
 
 
 class Idempotency(Record):
@@ -154,6 +159,24 @@ class ForgetPerson(Record):
     as_of: Timestamp
 
 
+class RefusedCall(Record):
+    """An operation that the gateway refused as forbidden before it was a command, for the audit trail alone.
+
+    The record's subject is the id in the call's path, or the tenant's where it has none. Deciding it refuses it: it
+    makes no event and nobody waits for its outcome.
+    """
+
+    operation: Annotated[str, Field(max_length=200, description="Method and route, such as `POST /v1/bookings`")]
+
+
+class RefusedBookingCall(RefusedCall):
+    """A refused call that booking would have decided or answered."""
+
+
+class RefusedTenancyCall(RefusedCall):
+    """A refused call that tenancy would have decided or answered."""
+
+
 CommandData = (
     CreateBooking
     | ConfirmBooking
@@ -170,17 +193,23 @@ CommandData = (
     | RecordInvitation
     | RecordPerson
     | ForgetPerson
+    | RefusedBookingCall
+    | RefusedTenancyCall
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandType:
-    """A kind of command: its name on Kafka, who decides it, its data, and what its author must be allowed."""
+    """A kind of command: its name on Kafka, who decides it, its data, and what its author must be allowed.
+
+    ``is_refusal``: it is refused already, whatever its author may, and comes for the audit trail alone.
+    """
 
     name: str
     service: str
     data: type[Record]
     permission: Permission
+    is_refusal: bool = False
 
 
 def _booking(verb: str, data: type[Record]) -> CommandType:
@@ -196,6 +225,11 @@ def _artist(verb: str, data: type[Record]) -> CommandType:
 def _people(noun: str, verb: str, data: type[Record]) -> CommandType:
     name = f"production.{noun}.{verb}.v1"
     return CommandType(name=name, service="tenancy", data=data, permission=Permission.TENANT_WRITE)
+
+
+def _refused(service: str, data: type[Record], permission: Permission) -> CommandType:
+    name = f"production.{service}.refuse.v1"
+    return CommandType(name=name, service=service, data=data, permission=permission, is_refusal=True)
 
 
 COMMAND_TYPES: Final = (
@@ -214,6 +248,8 @@ COMMAND_TYPES: Final = (
     _people("invitation", "record", RecordInvitation),
     _people("person", "record", RecordPerson),
     _people("person", "forget", ForgetPerson),
+    _refused("booking", RefusedBookingCall, Permission.BOOKINGS_READ),
+    _refused("tenancy", RefusedTenancyCall, Permission.ROSTER_READ),
 )
 BY_NAME: Final = {command.name: command for command in COMMAND_TYPES}
 BY_DATA: Final = {command.data: command for command in COMMAND_TYPES}

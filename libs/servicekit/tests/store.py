@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 from servicekit import journal
+from servicekit.audit.chain import Asked
 from servicekit.clock import now
 from servicekit.database import Database
 from servicekit.journal import LoggedOutcome, StoredEvent
@@ -12,7 +13,8 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
     """Let events happen to a tenant, each by a command of its own with its outcome; gives the commands."""
     commands = [uuid4() for _ in range(count)]
     async with database.transaction([tenant]) as connection:
-        heads = await journal.lock_streams(connection, [tenant])
+        heads = await journal.lock_streams(connection, "booking", [tenant])
+        start = heads[tenant].position
         events = [
             StoredEvent(
                 id=uuid4(),
@@ -20,11 +22,11 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
                 aggregate_id=uuid4(),
                 type="BookingCreated",
                 version=1,
-                position=heads[tenant] + number,
+                position=start + number,
                 occurred_at=now(),
                 actor="user_ana",
                 command_id=command,
-                data={"title": title, "number": heads[tenant] + number},
+                data={"title": title, "number": start + number},
             )
             for number, command in enumerate(commands, start=1)
         ]
@@ -33,6 +35,13 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
                 tenant_id=tenant,
                 command_id=event.command_id,
                 actor=event.actor,
+                asked=Asked(
+                    role="org:member",
+                    origin=None,
+                    operation="production.booking.create.v1",
+                    aggregate_id=event.aggregate_id,
+                    data={"title": title},
+                ),
                 key=None,
                 fingerprint=None,
                 status=201,
@@ -42,7 +51,8 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
             )
             for event in events
         ]
-        await journal.append(connection, events, outcomes, {tenant: heads[tenant] + count})
+        heads[tenant].position += count
+        await journal.append(connection, "booking", events, outcomes, heads)
     return commands
 
 

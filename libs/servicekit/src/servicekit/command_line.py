@@ -16,6 +16,7 @@ from production_contracts.events import Stream
 from production_contracts.topics import COMMANDS_OF, Topic
 from servicekit import jobs, logs, migrate, tracing
 from servicekit.access import DatabaseAccess
+from servicekit.audit import command_line as audit
 from servicekit.database import Database
 from servicekit.deadletters import command_line as deadletters
 from servicekit.deadletters import rejection
@@ -57,6 +58,8 @@ def run(
     asked = _parser(stream, own_jobs).parse_args()
     if asked.job == deadletters.JOB:  # before anything is logged: what it prints is for people, and for pipes
         return _decide_on_dead_letters(stream, settings, asked, [COMMANDS_OF[stream], *follows])
+    if asked.job == audit.JOB:
+        return audit.run(asked, stream, lambda verify: asyncio.run(_with_database(settings, verify)))
     logs.configure(settings, stream)
     own = {job.name: job.run for job in own_jobs}
     if asked.job in own:
@@ -87,6 +90,7 @@ def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentPa
     todo.add_parser("prune", help=f"forget outcomes older than {jobs.COMMAND_LOG_DAYS} days")
     epoch = todo.add_parser("epoch", help="after a restore from backup: name the history anew")
     epoch.add_argument("--renew", action="store_true", required=True, help="do it, as the owner of the tables")
+    audit.add_arguments(todo.add_parser(audit.JOB, help=audit.HELP))
     deadletters.add_arguments(todo.add_parser(deadletters.JOB, help=deadletters.HELP))
     for job in own_jobs:
         taken = todo.add_parser(job.name, help=job.help)
@@ -115,7 +119,7 @@ def _decide_on_dead_letters(
     stream: Stream, settings: DecidingSettings, asked: argparse.Namespace, topics: Sequence[Topic]
 ) -> int:
     async def reject(letter: Letter) -> str:
-        return await _with_database(settings, lambda database: rejection.reject(database, letter))
+        return await _with_database(settings, lambda database: rejection.reject(database, stream, letter))
 
     return deadletters.run(asked, settings, service=stream, topics=topics, reject=reject)
 

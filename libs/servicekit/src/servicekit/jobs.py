@@ -92,7 +92,7 @@ async def rebuild(database: Database, stream: Stream, projection: Projection) ->
     found = Replay()
     async for tenant in each_tenant(database):
         async with database.transaction([tenant]) as connection:
-            await journal.lock_streams(connection, [tenant])
+            await journal.lock_streams(connection, stream, [tenant])
             rows = await _replay(connection, stream, projection, tenant, found)
             if rows != await projection.read(connection, tenant):
                 found.differing.append(tenant)

@@ -1,10 +1,13 @@
 """The journal: streams, event store and command log of a service that decides. All SQL on them stands here.
 
+The audit trail is written with them, an entry an outcome; its own SQL stands in `audit.store`.
+
 Statements on many rows take arrays, so that a batch costs the same number of statements whatever it holds. Look-ups by
 such arrays are `lateral (… offset 0)`: without that fence the planner is free to read every row of the tenants in hand
 and hash them (165 µs a command instead of 14 over 200,000 outcomes of 200 tenants, and more with each day).
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,19 +18,26 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from production_contracts.events import Stream
+from production_contracts.outcomes import is_accepted
+from production_contracts.problems import TYPE_PREFIX
 from production_contracts.times import format_timestamp
+from servicekit.audit import store
+from servicekit.audit.chain import Asked, Decided, Entered, Link, begin, enter
 
 _LOCK = text("""
-    select tenant_id, position from streams where tenant_id = any (cast(:tenants as uuid[]))
-    order by tenant_id for update
+    select tenant_id, position, audited, audited_digest, audited_from from streams
+    where tenant_id = any (cast(:tenants as uuid[])) order by tenant_id for update
 """)
 _ADD_STREAMS = text("""
     insert into streams (tenant_id) select t from unnest(cast(:tenants as uuid[])) t order by t
     on conflict do nothing
 """)
 _ADVANCE = text("""
-    update streams s set position = n.position
-    from unnest(cast(:tenants as uuid[]), cast(:positions as bigint[])) as n (tenant_id, position)
+    update streams s set position = n.position, audited = n.audited, audited_digest = n.digest
+    from unnest(
+        cast(:tenants as uuid[]), cast(:positions as bigint[]), cast(:audited as bigint[]), cast(:digests as bytea[])
+    ) as n (tenant_id, position, audited, digest)
     where s.tenant_id = n.tenant_id
 """)
 _KNOWN = text("""
@@ -60,13 +70,13 @@ _APPEND_EVENTS = text("""
 """)
 _APPEND_LOG = text("""
     insert into command_log
-        (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at)
-    select tenant_id, command_id, actor, idempotency_key, fingerprint, status, body::json, position, decided_at
+        (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
+    select tenant_id, command_id, actor, idempotency_key, fingerprint, status, body::json, position, decided_at, audited
     from unnest(
         cast(:tenants as uuid[]), cast(:commands as uuid[]), cast(:actors as text[]), cast(:keys as text[]),
         cast(:fingerprints as text[]), cast(:statuses as smallint[]), cast(:bodies as text[]),
-        cast(:positions as bigint[]), cast(:times as timestamptz[])
-    ) as n (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at)
+        cast(:positions as bigint[]), cast(:times as timestamptz[]), cast(:audited as bigint[])
+    ) as n (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
 """)
 _EVENT_COLUMNS = "id, aggregate_id, event_type, event_data, version, created_at, position, actor"
 _EVENTS_AFTER = text(f"""
@@ -76,6 +86,10 @@ _EVENTS_AFTER = text(f"""
 _EVENTS_OF = text(f"""
     select {_EVENT_COLUMNS} from events
     where tenant_id = :tenant and aggregate_id = :aggregate and position > :after order by version limit :limit
+""")  # noqa: S608 - the column list above
+_EVENTS_BETWEEN = text(f"""
+    select {_EVENT_COLUMNS}, command_id from events
+    where tenant_id = :tenant and position > :after and position <= :until
 """)  # noqa: S608 - the column list above
 _HEAD = text("select position from streams where tenant_id = :tenant")
 _HEAD_AND_EPOCH = text("""
@@ -135,6 +149,17 @@ _PRUNE = text("""
 _FIRST = UUID(int=0)
 
 
+@dataclass(kw_only=True, slots=True)
+class Head:
+    """Where a tenant's stream and its audit trail stand, under the stream's lock.
+
+    Who decides moves ``position`` on with each event; `append` moves the trail on, and writes both.
+    """
+
+    position: int
+    trail: Link
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredEvent:
     """An event about to be stored; ``data`` is ready for JSON."""
@@ -154,11 +179,15 @@ class StoredEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedOutcome:
-    """A command's outcome in the log; ``key`` and ``fingerprint`` only where a repeated key is to find it."""
+    """A command's outcome in the log; ``key`` and ``fingerprint`` only where a repeated key is to find it.
+
+    ``asked`` is what the audit trail says of the command besides.
+    """
 
     tenant_id: UUID
     command_id: UUID
     actor: str
+    asked: Asked
     key: str | None
     fingerprint: str | None
     status: int
@@ -177,15 +206,22 @@ class KnownOutcome:
     fingerprint: str | None = None
 
 
-async def lock_streams(connection: AsyncConnection, tenants: Iterable[UUID]) -> dict[UUID, int]:
+async def lock_streams(connection: AsyncConnection, stream: Stream, tenants: Iterable[UUID]) -> dict[UUID, Head]:
     """Lock the tenants' streams, in order of tenant id, and tell their heads: the only lock, before any look-up."""
     wanted = sorted(tenants)
     while True:
-        rows = await connection.execute(_LOCK, {"tenants": wanted})
-        heads = {row.tenant_id: row.position for row in rows}
-        if len(heads) == len(wanted):
-            return heads
-        await connection.execute(_ADD_STREAMS, {"tenants": [tenant for tenant in wanted if tenant not in heads]})
+        rows = (await connection.execute(_LOCK, {"tenants": wanted})).all()
+        if len(rows) == len(wanted):
+            return {row.tenant_id: _head(row, stream) for row in rows}
+        known = {row.tenant_id for row in rows}
+        await connection.execute(_ADD_STREAMS, {"tenants": [tenant for tenant in wanted if tenant not in known]})
+
+
+def _head(row: Any, stream: Stream) -> Head:  # noqa: ANN401 - a row of the lock
+    if row.audited_digest is None:
+        return Head(position=row.position, trail=begin(stream, row.tenant_id, row.audited_from))
+    link = Link(sequence=row.audited, digest=row.audited_digest, position=row.position)
+    return Head(position=row.position, trail=link)
 
 
 async def known_commands(
@@ -225,11 +261,15 @@ async def known_keys(
 
 async def append(
     connection: AsyncConnection,
+    stream: Stream,
     events: Sequence[StoredEvent],
     outcomes: Sequence[LoggedOutcome],
-    heads: dict[UUID, int],
+    heads: dict[UUID, Head],
 ) -> None:
-    """Write events, outcomes and the new heads; a duplicate of any of them raises an IntegrityError."""
+    """Write events, outcomes with an entry of the audit trail each, and the new heads.
+
+    A duplicate of any of them raises an IntegrityError.
+    """
     if events:
         await connection.execute(
             _APPEND_EVENTS,
@@ -247,8 +287,7 @@ async def append(
                 "traceparents": [event.traceparent for event in events],
             },
         )
-        moved = sorted({event.tenant_id for event in events})
-        await connection.execute(_ADVANCE, {"tenants": moved, "positions": [heads[tenant] for tenant in moved]})
+    entered = _enter(stream, events, outcomes, heads)
     if outcomes:
         await connection.execute(
             _APPEND_LOG,
@@ -262,8 +301,71 @@ async def append(
                 "bodies": [orjson.dumps(outcome.body).decode() for outcome in outcomes],
                 "positions": [outcome.position for outcome in outcomes],
                 "times": [outcome.decided_at for outcome in outcomes],
+                "audited": [one.sequence for one in entered],
             },
         )
+        await store.append(connection, entered)
+    moved = sorted({event.tenant_id for event in events} | {outcome.tenant_id for outcome in outcomes})
+    if moved:
+        trails = [heads[tenant].trail for tenant in moved]
+        await connection.execute(
+            _ADVANCE,
+            {
+                "tenants": moved,
+                "positions": [heads[tenant].position for tenant in moved],
+                "audited": [trail.sequence for trail in trails],
+                "digests": [trail.digest if trail.sequence else None for trail in trails],
+            },
+        )
+
+
+def _enter(
+    stream: Stream, events: Sequence[StoredEvent], outcomes: Sequence[LoggedOutcome], heads: dict[UUID, Head]
+) -> list[Entered]:
+    """Chain an entry for each outcome, in order, onto its tenant's trail."""
+    made: dict[tuple[UUID, UUID], list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        made[event.tenant_id, event.command_id].append(_told(event, stream))
+    entered = []
+    for outcome in outcomes:
+        accepted = is_accepted(outcome.status)
+        decided = Decided(
+            tenant_id=outcome.tenant_id,
+            command_id=outcome.command_id,
+            at=outcome.decided_at,
+            actor=outcome.actor,
+            status=outcome.status,
+            outcome="accepted" if accepted else str(outcome.body["type"]).removeprefix(TYPE_PREFIX),
+            position=outcome.position,
+            events=made.get((outcome.tenant_id, outcome.command_id), ()),
+        )
+        one, heads[outcome.tenant_id].trail = enter(stream, heads[outcome.tenant_id].trail, outcome.asked, decided)
+        entered.append(one)
+    return entered
+
+
+def _told(event: StoredEvent, stream: Stream) -> dict[str, Any]:
+    """Write an event as `_event` reads it once it is stored."""
+    return {
+        "stream": stream,
+        "position": event.position,
+        "id": str(event.id),
+        "type": event.type,
+        "aggregate_id": str(event.aggregate_id),
+        "version": event.version,
+        "occurred_at": format_timestamp(event.occurred_at),
+        "actor": event.actor,
+        "data": event.data,
+    }
+
+
+async def audited_events(
+    connection: AsyncConnection, stream: Stream, tenant_id: UUID, *, after: int, until: int
+) -> dict[int, tuple[UUID, dict[str, Any]]]:
+    """Read a tenant's events of positions ``(after, until]``, by position: each with the command that made it."""
+    asked = {"tenant": tenant_id, "after": after, "until": until}
+    rows = await connection.execute(_EVENTS_BETWEEN, asked)
+    return {row.position: (row.command_id, _event(row, stream)) for row in rows}
 
 
 def _event(row: Any, stream: str) -> dict[str, Any]:  # noqa: ANN401 - a row of the columns above

@@ -22,6 +22,7 @@ from production_contracts import problems
 from production_contracts.events import Stream
 from production_contracts.roles import Permission, may
 from servicekit import journal
+from servicekit.audit import store
 from servicekit.database import Database, is_transient
 from servicekit.problems import NOT_THERE, ProblemError
 from servicekit.tokens import Principal, TokenVerifier
@@ -102,7 +103,7 @@ class Owner:
 
 
 def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRouter:
-    """Serve ``/v1/events``, ``/v1/commands/{id}`` and ``/v1/head``.
+    """Serve ``/v1/events``, ``/v1/audit``, ``/v1/commands/{id}`` and ``/v1/head``.
 
     With ``answers_after_publication`` a command has no outcome yet while its events are not on Kafka.
     """
@@ -116,6 +117,18 @@ def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRoute
             found = await journal.events_after(snapshot.connection, owner.stream, snapshot.tenant_id, after, limit)
             position = found[-1]["position"] if found else min(after, snapshot.position)
             return snapshot.answer({"items": found, "position": position})
+
+    @router.get("/audit")
+    async def audit(
+        request: Request, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
+    ) -> Response:
+        """Answer the entries of the audit trail past a sequence, as they are chained."""
+        async with owner.snapshot(request, min_position, needs=Permission.AUDIT_READ) as snapshot:
+            tenant, connection = snapshot.tenant_id, snapshot.connection
+            found = await store.entries_after(connection, owner.stream, tenant, after, limit)
+            stands = await store.standing(connection, owner.stream, tenant)
+            sequence = found[-1]["sequence"] if found else min(after, stands.end.sequence)
+            return snapshot.answer({"items": found, "sequence": sequence, "begins_at": stands.begins.position})
 
     @router.get("/commands/{command_id}")
     async def command(request: Request, command_id: UUID) -> Response:

@@ -4,6 +4,8 @@
 ``events``    the event store (TDR-010), append-only.
 ``command_log``  each decided command with its outcome; what makes a redelivered command and a repeated
               ``Idempotency-Key`` harmless.
+``audit``     the audit trail: an entry for each decided command, chained per tenant, for ever; where it ends stands in
+              ``streams`` (``audited``, ``audited_digest``), and where it began (``audited_from``).
 ``leases``    who does a job that only one may do at a time.
 ``epoch``     names this history; a restore from backup gives it a new name.
 """
@@ -80,4 +82,64 @@ def journal(service_role: str) -> list[str]:
         "create table epoch (one boolean primary key default true check (one), name uuid not null)",
         "insert into epoch (name) values (gen_random_uuid())",
         f"grant select on epoch to {service_role}",
+    ]
+
+
+def audit_trail(service_role: str) -> list[str]:
+    """Create the audit trail, which begins where each tenant's stream stands.
+
+    From then on an outcome says which entry is its own. One that says none comes from an instance of before: it is told
+    to come again later (SQLSTATE 55000, an outage to it), so that nothing is decided unseen while versions change.
+    """
+    return [
+        """
+        create table audit (
+            tenant_id uuid not null,
+            sequence bigint not null,
+            at timestamptz not null,
+            actor text not null,
+            role text,
+            origin json,
+            operation text not null,
+            aggregate_id uuid,
+            command_id uuid not null,
+            data json,
+            status smallint not null,
+            outcome text not null,
+            position bigint not null,
+            events_digest bytea,
+            digest bytea not null,
+            primary key (tenant_id, sequence)
+        )
+        """,
+        *tenant_table("audit", service_role, "select, insert"),
+        """
+        create function audit_is_for_ever() returns trigger language plpgsql as $$
+        begin
+            raise exception 'the audit trail is neither changed nor removed' using errcode = '42501';
+        end $$
+        """,
+        """
+        create trigger audit_is_for_ever before update or delete or truncate on audit
+        for each statement execute function audit_is_for_ever()
+        """,
+        """
+        alter table streams
+            add column audited bigint not null default 0,
+            add column audited_digest bytea,
+            add column audited_from bigint not null default 0,
+            add constraint audited_has_a_digest check ((audited = 0) = (audited_digest is null))
+        """,
+        "update streams set audited_from = position where position > 0",
+        "alter table command_log add column audited bigint",
+        """
+        create function outcome_is_audited() returns trigger language plpgsql as $$
+        begin
+            raise exception 'this version writes no audit trail: it decides nothing any more' using errcode = '55000';
+        end $$
+        """,
+        """
+        create trigger outcome_is_audited before insert on command_log
+        for each row when (new.audited is null) execute function outcome_is_audited()
+        """,
     ]

@@ -8,11 +8,12 @@ Flat fields in small mixins; a service combines those it needs and states its pr
 """
 
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, TypeAdapter, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from production_contracts.topics import PARTITIONS_LOCAL
@@ -25,6 +26,15 @@ from servicekit.vault import Key
 _MASTER_KEYS = TypeAdapter(dict[str, Key], config=ConfigDict(hide_input_in_errors=True))
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _check_network(value: str) -> str:
+    ip_network(value)
+    return value
+
+
+Network = Annotated[str, AfterValidator(_check_network)]
+"""An address, or a network in CIDR notation."""
 
 
 def settings_config(prefix: str) -> SettingsConfigDict:
@@ -49,6 +59,11 @@ class ServiceSettings(BaseSettings):
     )
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; loopback unless told otherwise")
     http_port: Port = Field(description="Port to listen on; 0 takes a free one")
+    http_trusted_proxies: list[Network] = Field(
+        default=[],
+        description="JSON list of the addresses or networks of proxies before us, whose `X-Forwarded-For` says who the"
+        " client is; empty: nobody's word is taken, the client is who has connected",
+    )
     http_connections: int = Field(
         default=16_384, ge=1, description="Connections at once at most; beyond it only health and metrics are answered"
     )

@@ -141,6 +141,14 @@ class TokenVerifier:
         """Verify the token in a request's Authorization header; raises as `verify`."""
         return await self.verify(bearer_token(connection.headers.getlist("authorization")))
 
+    async def identify(self, connection: HTTPConnection) -> Principal:
+        """Verify the token in a request's Authorization header, and leave removals to `check`.
+
+        Raises:
+            ProblemError: as `verify`, but for who is removed.
+        """
+        return await self._authentic(bearer_token(connection.headers.getlist("authorization")))
+
     async def verify(self, token: str) -> Principal:
         """Tell who holds a token.
 
@@ -150,9 +158,17 @@ class TokenVerifier:
                 deleted; `unavailable`: the issuer's keys can't be had, or who was removed is not known.
         """
         principal = await self._authentic(token)
+        self.check(principal)
+        return principal
+
+    def check(self, principal: Principal) -> None:
+        """Hold that a token's holder is not removed.
+
+        Raises:
+            ProblemError: `forbidden`: the holder is, or the organisation is deleted; `unavailable`: that is not known.
+        """
         if self._removals is not None:
             self._removals.check(principal.tenant_id, principal.sub, principal.iat)
-        return principal
 
     async def _authentic(self, token: str) -> Principal:
         known = self._verified.get(token)

@@ -16,17 +16,19 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from production_contracts.commands import Command
+from production_contracts.commands import Command, RefusedCall
 from production_contracts.envelope import UnreadableError, read_command
+from production_contracts.events import Stream
 from production_contracts.problems import EXPIRED, FORBIDDEN, IDEMPOTENCY_KEY_REUSED
 from production_contracts.roles import Permission, may
 from servicekit import journal, tracing
+from servicekit.audit.chain import Asked
 from servicekit.clock import now
 from servicekit.database import Database
 from servicekit.dead_letters import DeadLetters
 from servicekit.deciding import Decider, Decision, ForeignWriteError, refuse
 from servicekit.halving import halve
-from servicekit.journal import KnownOutcome, LoggedOutcome, StoredEvent
+from servicekit.journal import Head, KnownOutcome, LoggedOutcome, StoredEvent
 from servicekit.kafka import Record
 from servicekit.relay import Relay
 from servicekit.removals import Removals
@@ -136,7 +138,7 @@ class Judge:
         return [settled for batch in batches for settled in batch.settled()]
 
     async def _decide_in(self, connection: AsyncConnection, commands: Sequence[Command]) -> list["_Batch"]:
-        batch = await _Batch.open(connection, commands, self._removals)
+        batch = await _Batch.open(connection, self._decider.stream, commands, self._removals)
         try:
             async with connection.begin_nested():
                 await batch.decide(self._decider)
@@ -147,7 +149,7 @@ class Judge:
             return [batch]
         batches = []
         for command in commands:
-            batch = await _Batch.open(connection, [command], self._removals)
+            batch = await _Batch.open(connection, self._decider.stream, [command], self._removals)
             async with connection.begin_nested():
                 await batch.decide(self._decider)
             batches.append(batch)
@@ -162,7 +164,8 @@ class _Batch:
         connection: AsyncConnection,
         commands: Sequence[Command],
         *,
-        heads: dict[UUID, int],
+        stream: Stream,
+        heads: dict[UUID, Head],
         known: dict[tuple[UUID, UUID], KnownOutcome],
         keys: dict[_Key, KnownOutcome],
         removals: Removals | None,
@@ -170,6 +173,7 @@ class _Batch:
         self._connection = connection
         self._commands = commands
         self._removals = removals
+        self._stream = stream
         self._heads = heads
         self._known = known
         self._keys = keys
@@ -179,32 +183,34 @@ class _Batch:
 
     @classmethod
     async def open(
-        cls, connection: AsyncConnection, commands: Sequence[Command], removals: Removals | None
+        cls, connection: AsyncConnection, stream: Stream, commands: Sequence[Command], removals: Removals | None
     ) -> "_Batch":
         """Lock first, look up then: looked up first, a paused worker and its successor both applied one command."""
-        heads = await journal.lock_streams(connection, {command.tenant_id for command in commands})
+        heads = await journal.lock_streams(connection, stream, {command.tenant_id for command in commands})
         known = await journal.known_commands(connection, [(command.tenant_id, command.id) for command in commands])
         keys = await journal.known_keys(connection, [key for command in commands if (key := _key(command))])
-        return cls(connection, commands, heads=heads, known=known, keys=keys, removals=removals)
+        return cls(connection, commands, stream=stream, heads=heads, known=known, keys=keys, removals=removals)
 
     async def decide(self, decider: Decider) -> None:
         """Decide what is not decided yet, and write it."""
         new = [command for command in self._commands if (command.tenant_id, command.id) not in self._known]
-        ledger = await decider.load(self._connection, new)
+        ledger = await decider.load(self._connection, [command for command in new if not command.type.is_refusal])
         for command in new:
             if (command.tenant_id, command.id) in self._known:
                 continue  # twice in this batch
             decision = self._refuse(command) or self._remembered(command)
             if decision is None:
-                position = self._heads[command.tenant_id] + 1
+                position = self._heads[command.tenant_id].position + 1
                 decision = ledger.decide(command, position=position, now=self._now)
             self._enter(command, decision)
         await ledger.complete(self._connection)
         await ledger.save(self._connection)
         outcomes = [_logged(command, decision, position, self._now) for command, decision, position in self._made]
-        await journal.append(self._connection, self._events, outcomes, self._heads)
+        await journal.append(self._connection, self._stream, self._events, outcomes, self._heads)
 
     def _refuse(self, command: Command) -> Decision | None:
+        if command.type.is_refusal:
+            return refuse(FORBIDDEN, "the gateway refused it before it was a command", remember=False)
         if not may(command.body.author.role, command.type.permission):
             return refuse(FORBIDDEN, f"this needs the permission {command.type.permission}", remember=False)
         if self._removals is not None and command.type.permission is not Permission.TENANT_WRITE:
@@ -228,9 +234,9 @@ class _Batch:
         return None
 
     def _enter(self, command: Command, decision: Decision) -> None:
-        tenant = command.tenant_id
+        tenant, head = command.tenant_id, self._heads[command.tenant_id]
         for event in decision.events:
-            self._heads[tenant] += 1
+            head.position += 1
             self._events.append(
                 StoredEvent(
                     id=uuid7(),
@@ -238,7 +244,7 @@ class _Batch:
                     aggregate_id=event.aggregate_id,
                     type=event.type,
                     version=event.version,
-                    position=self._heads[tenant],
+                    position=head.position,
                     occurred_at=self._now,
                     actor=command.body.author.sub,
                     command_id=command.id,
@@ -246,7 +252,7 @@ class _Batch:
                     traceparent=command.traceparent,
                 )
             )
-        position = self._heads[tenant]
+        position = head.position
         self._made.append((command, decision, position))
         asked = command.body.idempotency
         outcome = KnownOutcome(
@@ -286,10 +292,23 @@ def _logged(command: Command, decision: Decision, position: int, decided_at: dat
         tenant_id=command.tenant_id,
         command_id=command.id,
         actor=command.body.author.sub,
+        asked=_asked(command),
         key=asked.key if asked else None,
         fingerprint=asked.fingerprint if asked else None,
         status=decision.status,
         body=decision.body,
         position=position,
         decided_at=decided_at,
+    )
+
+
+def _asked(command: Command) -> Asked:
+    author, data = command.body.author, command.body.data
+    refused = data.operation if isinstance(data, RefusedCall) else None
+    return Asked(
+        role=author.role.value,
+        origin=None if author.origin is None else author.origin.model_dump(mode="json"),
+        operation=refused or command.type.name,
+        aggregate_id=command.aggregate_id,
+        data=None if refused else data.model_dump(mode="json", exclude_unset=True),
     )

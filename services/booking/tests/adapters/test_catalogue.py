@@ -43,13 +43,20 @@ def tenant_tables(catalogue: psycopg.Connection) -> set[str]:
 def test_every_table_that_names_a_tenant_is_under_forced_row_level_security(catalogue: psycopg.Connection) -> None:
     secured = catalogue.execute("select relname from pg_class where relrowsecurity and relforcerowsecurity")
     tables = tenant_tables(catalogue)
-    assert {"bookings", "artists", "events", "command_log"} <= tables
+    assert {"bookings", "artists", "events", "command_log", "audit"} <= tables
     assert tables - {name for (name,) in secured} == WITHOUT_POLICY
 
 
 def test_what_has_no_policy_holds_nothing_of_a_tenant(catalogue: psycopg.Connection) -> None:
     found = catalogue.execute("select attname from pg_attribute where attrelid = 'streams'::regclass and attnum > 0")
-    assert {name for (name,) in found} == {"tenant_id", "position", "published"}
+    assert {name for (name,) in found} == {
+        "tenant_id",
+        "position",
+        "published",
+        "audited",
+        "audited_digest",
+        "audited_from",
+    }
 
 
 def test_each_tenant_table_has_one_policy_for_reading_and_writing_alike(catalogue: psycopg.Connection) -> None:
@@ -131,7 +138,10 @@ INSERTS = {
         insert into events values (gen_random_uuid(), gen_random_uuid(), 'BookingCreated', '{}', 1, %s, now(), 1, 'a',
                                    gen_random_uuid())""",
     "command_log": """
-        insert into command_log values (%s, gen_random_uuid(), 'a', null, null, 200, '{}', 1, now())""",
+        insert into command_log values (%s, gen_random_uuid(), 'a', null, null, 200, '{}', 1, now(), 1)""",
+    "audit": """
+        insert into audit values (%s, 1, now(), 'a', null, null, 'o', null, gen_random_uuid(), null, 200, 'accepted', 1,
+                                  null, '')""",
 }
 
 
@@ -174,6 +184,19 @@ def test_events_are_never_changed_or_removed_by_the_service(serving: psycopg.Con
         serving.execute(INSERTS["events"].encode(), (tenant,))
         for statement in (b"update events set actor = 'b'", b"delete from events", b"truncate events"):
             with pytest.raises(errors.InsufficientPrivilege, match="permission denied"), serving.transaction():
+                serving.execute(statement)
+
+
+def test_the_audit_trail_is_never_changed_or_removed_by_the_service(serving: psycopg.Connection) -> None:
+    tenant = uuid4()
+    with serving.transaction(force_rollback=True):
+        serving.execute("select set_config('app.tenant_ids', %s, true)", (f"{{{tenant}}}",))
+        serving.execute(INSERTS["audit"].encode(), (tenant,))
+        for statement in (b"update audit set actor = 'b'", b"delete from audit", b"truncate audit"):
+            with pytest.raises(errors.InsufficientPrivilege, match="permission denied"), serving.transaction():
+                serving.execute(statement)
+        for statement in (b"alter table audit disable trigger user", b"drop trigger audit_is_for_ever on audit"):
+            with pytest.raises(errors.InsufficientPrivilege, match="must be owner"), serving.transaction():
                 serving.execute(statement)
 
 

@@ -20,6 +20,7 @@ from booking.adapters.bookings import Filters
 from booking.domain.booking import Booking, Slot, Status
 from local_stack.databases import Database as FreshDatabase
 from servicekit import journal
+from servicekit.audit import store
 from servicekit.database import Database
 
 TENANTS, ARTISTS, NIGHTS = 6, 10, 600
@@ -45,7 +46,14 @@ FILL = [
     """,
     """
     insert into command_log
-    select tenant_id, command_id, actor, 'key-' || position, 'f', 201, '{{}}', position, created_at from events
+    select tenant_id, command_id, actor, 'key-' || position, 'f', 201, '{{}}', position, created_at, position
+    from events
+    """,
+    """
+    insert into audit
+    select tenant_id, position, created_at, actor, null, null, 'o', aggregate_id, command_id, '{{}}', 201, 'accepted',
+           position, null, ''
+    from events order by random()
     """,
     "insert into artists select distinct tenant_id, artist_id, 'active', null, 1 from bookings",
     "analyze",
@@ -314,11 +322,19 @@ async def test_the_relay_reads_only_what_is_not_published(explain: Explain) -> N
     assert explained.rows_read("events") <= 2 * sum(range(TENANTS + 1))
 
 
+async def test_a_page_of_the_audit_trail_costs_what_it_holds(explain: Explain) -> None:
+    async with explain(tenant(2)) as explained:
+        await store.entries_after(explained, "booking", tenant(2), PER_TENANT // 2, 100)
+    assert explained.indexes("audit") == {"audit_pkey"}
+    assert explained.rows_read("audit") == 100
+
+
 async def test_no_statement_sees_a_row_of_a_tenant_who_is_not_in_hand(explain: Explain) -> None:
     async with explain(tenant(1)) as explained:
         await bookings.neighbours(explained, slots(60), 5000)
         await bookings.load(explained, [(tenant(3), numbered(3, 1, 1))])
         await journal.known_commands(explained, [(tenant(3), numbered(99, 0, 1))])
         await journal.events_after(explained, "booking", tenant(3), 0, 500)
-    assert [plan["Actual Rows"] for plan in explained.plans[1:]] == [0, 0, 0]
+        await store.entries_after(explained, "booking", tenant(3), 0, 500)
+    assert [plan["Actual Rows"] for plan in explained.plans[1:]] == [0, 0, 0, 0]
     assert explained.plans[0]["Actual Rows"] <= 10

@@ -127,7 +127,7 @@ async def test_a_transaction_sees_the_tenants_in_hand_and_no_other(shared_bench:
         query = f"select tenant_id from {table} where tenant_id = any (:asked)"  # noqa: S608 - the tables below
         return {row.tenant_id for row in await shared_bench.rows(opened, query, asked=tenants)}
 
-    for table in ("bookings", "artists", "events", "command_log"):
+    for table in ("bookings", "artists", "events", "command_log", "audit"):
         assert await seen([], table) == set()
         assert await seen(tenants[:1], table) == set(tenants[:1])
         assert await seen(tenants[:2], table) == set(tenants[:2])

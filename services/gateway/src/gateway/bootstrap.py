@@ -20,6 +20,7 @@ from gateway.application.desk import Desk
 from gateway.application.people import People
 from gateway.application.ports import CommandLine, Keyring, Limits, Owners, ReplyLine
 from gateway.application.reader import OwnerProblemError, Reader
+from gateway.application.refusals import Refusals
 from gateway.application.sealing import Sealing
 from gateway.application.tidings import Tidings
 from gateway.domain.command_ids import CommandIds
@@ -163,10 +164,11 @@ def build(settings: Settings) -> FastAPI:
 
 def assemble(settings: Settings, parts: Parts) -> FastAPI:
     """Assemble the app from its parts."""
+    refusals = Refusals(parts.commands)
     app = _App(
         title="Production Tool",
         version=version("production-gateway"),
-        lifespan=lambda _app: _running(parts.started),
+        lifespan=lambda _app: _running((*parts.started, refusals)),
         redirect_slashes=False,
         redoc_url=None,
         middleware=[
@@ -186,7 +188,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
     app.add_exception_handler(OwnerProblemError, answers.owner_problem)
     ids = CommandIds(settings.command_id_key)
     sealing = Sealing(parts.keyring)
-    admission = Admission(parts.verifier, parts.limits)
+    admission = Admission(parts.verifier, parts.limits, refusals)
     namespaces = {issuer.issuer: issuer.namespace for issuer in settings.auth_issuers}
     reader = Reader(parts.owners, sealing, People(parts.keyring, namespaces), ids)
     desk = Desk(parts.commands, parts.replies, ids)

@@ -11,6 +11,7 @@ from gateway.application.desk import Desk, Order
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.preferences import Patience
 from gateway.testing import FakeKafka, echo
+from production_contracts.audit import CallOrigin
 from production_contracts.commands import Author, ConfirmBooking, CreateArtist
 from production_contracts.roles import Role
 from servicekit.problems import ProblemError
@@ -21,13 +22,14 @@ IDS = CommandIds(bytes(32))
 PRINCIPAL = Principal(
     sub="user_ana", tenant_id=uuid4(), org_id="o", role=Role.MEMBER, iat=5, exp=9, issuer="i", token="t"
 )
+FROM = CallOrigin(channel="api", address="203.0.113.9", agent="curl/8.5.0")
 WAITING = Patience(seconds=5.0, asynchronous=False)
 IMPATIENT = Patience(seconds=0.02, asynchronous=False)
 ASYNC = Patience(seconds=0.0, asynchronous=True)
 
 
 def order(patience: Patience = WAITING) -> Order:
-    return Order(principal=PRINCIPAL, aggregate_id=uuid4(), data=ConfirmBooking(), patience=patience)
+    return Order(principal=PRINCIPAL, aggregate_id=uuid4(), data=ConfirmBooking(), patience=patience, origin=FROM)
 
 
 def desk(kafka: FakeKafka) -> Desk:
@@ -47,7 +49,7 @@ async def test_a_command_carries_its_author_its_expiry_and_where_somebody_waits(
     kafka = FakeKafka()
     taken = await desk(kafka).take(order())
     (command,) = kafka.sent
-    assert command.body.author == Author(sub="user_ana", role=Role.MEMBER, iat=5)
+    assert command.body.author == Author(sub="user_ana", role=Role.MEMBER, iat=5, origin=FROM)
     assert command.body.expires_at == NOW + timedelta(seconds=60)
     assert command.reply_partition == kafka.partition
     assert taken.reply is not None
@@ -59,7 +61,9 @@ async def test_a_command_carries_its_author_its_expiry_and_where_somebody_waits(
 async def test_each_command_goes_to_the_topic_of_the_service_that_decides_it() -> None:
     kafka = FakeKafka()
     await desk(kafka).take(order())
-    roster = Order(principal=PRINCIPAL, aggregate_id=uuid4(), data=CreateArtist(name="x"), patience=WAITING)
+    roster = Order(
+        principal=PRINCIPAL, aggregate_id=uuid4(), data=CreateArtist(name="x"), patience=WAITING, origin=FROM
+    )
     await desk(kafka).take(roster)
     assert [record.topic for record in kafka.records] == ["booking.commands.v1", "tenancy.commands.v1"]
 

@@ -13,7 +13,7 @@ from production_contracts.sealed import Sealed
 from servicekit.clock import now
 from servicekit.masters import WrappedKey
 
-TABLES = ("tenants", "artists", "members", "invitations", "events", "command_log", "data_keys")
+TABLES = ("tenants", "artists", "members", "invitations", "events", "command_log", "data_keys", "audit")
 FACTS = (
     RecordMember(sub="user_ana", role=Role.ADMIN, as_of=now()),
     RecordInvitation(invitation="inv", status="pending", as_of=now()),

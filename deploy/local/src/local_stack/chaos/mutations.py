@@ -21,11 +21,13 @@ from local_stack.chaos.checks import calendar, commands, streams, watchers
 from notifications.application import admission
 from notifications.application.hubs import Hubs
 from notifications.domain.positions import LiveEvent
-from notifications.domain.resumption import Head, Start, starts
+from notifications.domain.resumption import Head as StreamHead
+from notifications.domain.resumption import Start, starts
 from production_contracts.artists import Artist
 from production_contracts.envelope import KafkaRecord
+from production_contracts.events import Stream
 from servicekit import journal, worker
-from servicekit.journal import KnownOutcome, LoggedOutcome, StoredEvent
+from servicekit.journal import Head, KnownOutcome, LoggedOutcome, StoredEvent
 from servicekit.kafka import Record, _Consumption
 from servicekit.relay import Relay
 
@@ -79,9 +81,13 @@ def _forget_outcomes() -> None:
     append = journal.append
 
     async def append_events(
-        connection: AsyncConnection, events: Sequence[StoredEvent], _outcomes: object, heads: dict[UUID, int]
+        connection: AsyncConnection,
+        stream: Stream,
+        events: Sequence[StoredEvent],
+        _outcomes: object,
+        heads: dict[UUID, Head],
     ) -> None:
-        await append(connection, events, [], heads)
+        await append(connection, stream, events, [], heads)
 
     _replace(journal, "append", append_events)
 
@@ -91,11 +97,13 @@ def _skip_events() -> None:
 
     async def append_most(
         connection: AsyncConnection,
+        stream: Stream,
         events: Sequence[StoredEvent],
         outcomes: Sequence[LoggedOutcome],
-        heads: dict[UUID, int],
+        heads: dict[UUID, Head],
     ) -> None:
-        await append(connection, [event for event in events if event.type != "BookingConfirmed"], outcomes, heads)
+        kept = [event for event in events if event.type != "BookingConfirmed"]
+        await append(connection, stream, kept, outcomes, heads)
 
     _replace(journal, "append", append_most)
 
@@ -106,7 +114,7 @@ def _skip_position() -> None:
     def enter_and_skip(self: Any, command: Any, decision: Any) -> None:  # noqa: ANN401 - as the original takes it
         enter(self, command, decision)
         if any(event.type == "BookingCancelled" for event in decision.events):
-            self._heads[command.tenant_id] += 1
+            self._heads[command.tenant_id].position += 1
 
     _replace(worker._Batch, "_enter", enter_and_skip)  # noqa: SLF001 - as above
 
@@ -170,7 +178,7 @@ def _allow_overlaps() -> None:
 
 
 def _forget_resume() -> None:
-    def at_the_head(heads: dict[str, Head], _after: object, epoch: str | None, furthest: int) -> dict[str, Start]:
+    def at_the_head(heads: dict[str, StreamHead], _after: object, epoch: str | None, furthest: int) -> dict[str, Start]:
         return starts(heads, {}, epoch, furthest)
 
     _replace(admission, "starts", at_the_head)

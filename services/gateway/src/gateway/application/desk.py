@@ -15,6 +15,7 @@ from gateway.application.ports import CommandLine, CrowdedError, NotSentError, R
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.preferences import Patience
 from production_contracts import problems
+from production_contracts.audit import CallOrigin
 from production_contracts.commands import BY_DATA, Author, Command, CommandBody, Idempotency
 from production_contracts.envelope import command_record
 from production_contracts.outcomes import Reply, is_accepted
@@ -40,12 +41,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a caller asks for: the command's data (which names its type), and of which aggregate."""
+    """What a caller asks for: the command's data (which names its type), of which aggregate, and from where."""
 
     principal: Principal
     aggregate_id: UUID
     data: Record
     patience: Patience
+    origin: CallOrigin
     expected_versions: list[int] | None = None
     idempotency: Idempotency | None = None
     kept: timedelta | None = None
@@ -98,7 +100,9 @@ class Desk:
     def _command(self, order: Order) -> Command:
         kept = order.kept or (EXPIRES_ASYNC if order.patience.asynchronous else EXPIRES_WAITING)
         stated: dict[str, Any] = {
-            "author": Author(sub=order.principal.sub, role=order.principal.role, iat=order.principal.iat),
+            "author": Author(
+                sub=order.principal.sub, role=order.principal.role, iat=order.principal.iat, origin=order.origin
+            ),
             "expires_at": self._now() + kept,
             "data": order.data,
         }

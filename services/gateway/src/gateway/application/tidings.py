@@ -13,6 +13,7 @@ from gateway.application.desk import Desk, Order
 from gateway.application.ports import Keyring
 from gateway.application.sealing import keys_away
 from gateway.domain.preferences import Patience
+from production_contracts.audit import CallOrigin
 from production_contracts.commands import Idempotency
 from production_contracts.outcomes import is_accepted
 from production_contracts.roles import Role
@@ -40,7 +41,7 @@ class Tidings:
         self._desk = desk
         self._wait = wait_seconds
 
-    async def take(self, message_id: str, document: dict[str, object], sent_at: datetime) -> bool:
+    async def take(self, message_id: str, document: dict[str, object], sent_at: datetime, origin: CallOrigin) -> bool:
         """Take a webhook; False where not all of it is decided yet, though Kafka has it for certain.
 
         Raises:
@@ -64,12 +65,12 @@ class Tidings:
         except KeysAwayError as error:
             TIDINGS.labels(kind, "unavailable").inc()
             raise keys_away() from error
-        decided = await self._publish(message_id, facts)
+        decided = await self._publish(message_id, facts, origin)
         TIDINGS.labels(kind, "decided" if decided else "published").inc()
         return decided
 
-    async def _publish(self, message_id: str, facts: Sequence[Fact]) -> bool:
-        orders = [self._order(f"{message_id}:{index}", fact) for index, fact in enumerate(facts)]
+    async def _publish(self, message_id: str, facts: Sequence[Fact], origin: CallOrigin) -> bool:
+        orders = [self._order(f"{message_id}:{index}", fact, origin) for index, fact in enumerate(facts)]
         taken = await asyncio.gather(*(self._desk.take(order) for order in orders))
         replies = [one.reply for one in taken]
         for one in replies:
@@ -77,7 +78,7 @@ class Tidings:
                 _log.critical("a fact of the identity provider was refused", outcome=one.outcome.body.get("type"))
         return all(one is not None for one in replies)
 
-    def _order(self, key: str, fact: Fact) -> Order:
+    def _order(self, key: str, fact: Fact, origin: CallOrigin) -> Order:
         author = Principal(
             sub=AUTHOR,
             tenant_id=fact.tenant_id,
@@ -93,6 +94,7 @@ class Tidings:
             aggregate_id=fact.aggregate_id,
             data=fact.data,
             patience=Patience(seconds=self._wait, asynchronous=False),
+            origin=origin,
             idempotency=Idempotency(key=key, fingerprint=key),
             kept=KEPT,
         )

@@ -10,7 +10,7 @@ from gateway.application.desk import Desk, Order, Taken
 from gateway.application.sealing import Sealing
 from gateway.domain.fingerprints import Fingerprints
 from gateway.domain.preferences import patience
-from gateway.entrypoints import answers, conditions
+from gateway.entrypoints import answers, conditions, origins
 from production_contracts import problems
 from production_contracts.commands import Idempotency
 from production_contracts.outcomes import Outcome, is_accepted
@@ -66,6 +66,7 @@ class Changes:
             aggregate_id=change.aggregate_id,
             data=change.data,
             patience=wanted,
+            origin=origins.origin(request),
             expected_versions=versions,
             idempotency=None if key is None else self._idempotency(request, change.asked, key, stated),
         )

@@ -25,10 +25,16 @@ def path_id(request: Request) -> UUID:
     Raises:
         ProblemError: `not-found`: it is no id, so nothing is there.
     """
-    text = request.path_params["id"]
-    if _UUID.match(text) is None:
+    named = id_in_path(request)
+    if named is None:
         raise ProblemError(problems.NOT_FOUND, NOT_THERE)
-    return UUID(text)
+    return named
+
+
+def id_in_path(request: Request) -> UUID | None:
+    """Read the id in a path; None where there is none that is one."""
+    text = request.path_params.get("id", "")
+    return None if _UUID.match(text) is None else UUID(text)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -37,6 +37,7 @@ Cursor = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,1024}$", description="`ne
 PageLimit = Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Items in a page at most"), _Number]
 EventLimit = Annotated[int, Field(ge=1, le=LARGEST_EVENT_PAGE, description="Events in a page at most"), _Number]
 Position = Annotated[int, Field(ge=0, le=LARGEST_POSITION, description="Events past this position"), _Number]
+Sequence = Annotated[int, Field(ge=0, le=LARGEST_POSITION, description="Entries past this sequence"), _Number]
 From = Annotated[Timestamp | None, Field(alias="from", description="What ends after this")]
 To = Annotated[Timestamp | None, Field(alias="to", description="What starts before this")]
 
@@ -91,6 +92,14 @@ class EventQuery(Asked):
 
     stream: Stream = Field(description="Which of the tenant's streams")
     after: Position = 0
+    limit: EventLimit = 100
+
+
+class AuditQuery(Asked):
+    """Query of ``GET /v1/audit``."""
+
+    stream: Stream = Field(description="Which of the tenant's streams")
+    after: Sequence = 0
     limit: EventLimit = 100
 
 

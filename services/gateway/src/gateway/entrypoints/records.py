@@ -1,4 +1,4 @@
-"""What is on record: events of a stream, what became of a command, the tenant itself and its members."""
+"""What is on record: events of a stream, its audit trail, what became of a command, the tenant and its members."""
 
 from typing import Final
 
@@ -8,13 +8,14 @@ from starlette.responses import Response
 from gateway.application.reader import Reader
 from gateway.entrypoints import answers, queries
 from gateway.entrypoints.admission import Admission
+from production_contracts.events import STREAMS
 from production_contracts.roles import Permission
 
 READ_STREAM: Final = {"booking": Permission.BOOKINGS_READ, "tenancy": Permission.ROSTER_READ}
 
 
 class Records:
-    """The operations on what is on record; every role may read it."""
+    """The operations on what is on record; every role may read it, and the audit trail those who may read that."""
 
     def __init__(self, admission: Admission, reader: Reader) -> None:
         """Let in and read through these."""
@@ -28,6 +29,16 @@ class Records:
         query = queries.read(request, queries.EventQuery)
         inquiry = queries.inquiry(request, "/v1/events", query)
         return answers.content(request, await self._reader.events(principal, query.stream, inquiry))
+
+    async def audit(self, request: Request) -> Response:
+        """``GET /v1/audit``: entries as they are chained, so that whoever reads them can verify them."""
+        stated = request.query_params.get("stream")
+        principal = await self._admission.admit(
+            request, Permission.AUDIT_READ, stated if stated in STREAMS else "tenancy"
+        )
+        query = queries.read(request, queries.AuditQuery)
+        inquiry = queries.inquiry(request, "/v1/audit", query)
+        return answers.content(request, await self._reader.pass_on(principal, query.stream, inquiry))
 
     async def command(self, request: Request) -> Response:
         """``GET /v1/commands/{id}``."""

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.entrypoints.admission import OPERATION
 from gateway.entrypoints.artists import Artists
 from gateway.entrypoints.bookings import Bookings
 from gateway.entrypoints.records import Records
@@ -28,6 +29,7 @@ def routes(bookings: Bookings, artists: Artists, records: Records, webhooks: Web
         _route("/v1/artists/{id}/archive", POST=artists.archive),
         _route("/v1/artists/{id}/availability", GET=bookings.availability),
         _route("/v1/events", GET=records.events),
+        _route("/v1/audit", GET=records.audit),
         _route("/v1/commands/{id}", GET=records.command),
         _route("/v1/tenant", GET=records.tenant),
         _route("/v1/members", GET=records.members),
@@ -40,6 +42,7 @@ def _route(path: str, **operations: Operate) -> Route:
         operations["HEAD"] = operations["GET"]
 
     async def operate(request: Request) -> Response:
+        request.scope[OPERATION] = f"{request.method} {path}"
         return await operations[request.method](request)
 
     return Route(path, operate, methods=list(operations), include_in_schema=False)

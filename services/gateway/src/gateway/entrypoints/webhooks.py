@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.application.tidings import TIDINGS, Tidings
-from gateway.entrypoints import bodies
+from gateway.entrypoints import bodies, origins
 from production_contracts import problems
 from servicekit.problems import NOT_THERE, ProblemError
 
@@ -43,7 +43,8 @@ class Webhooks:
         try:
             raw = await bodies.read_bytes(request)
             message_id, sent_at = self._verify(raw, request.headers)
-            decided = await self._tidings.take(message_id, bodies.parse_object(raw), sent_at)
+            origin = origins.origin(request, origins.WEBHOOK)
+            decided = await self._tidings.take(message_id, bodies.parse_object(raw), sent_at, origin)
         finally:
             self._in_hand -= 1
         return Response(status_code=200 if decided else 202)

@@ -89,7 +89,7 @@ class DatabaseShelf:
         The lock is that of decisions: whoever deletes the tenant comes before, and is seen, or after, and deletes it.
         """
         async with self._database.transaction([key.tenant_id]) as connection:
-            await journal.lock_streams(connection, [key.tenant_id])
+            await journal.lock_streams(connection, "tenancy", [key.tenant_id])
             (kept,) = await read(connection, [key.tenant_id])
             if not kept.destroyed and await put_first(connection, key):
                 (kept,) = await read(connection, [key.tenant_id])

@@ -84,14 +84,14 @@ class Rotation:
     async def _replace(self, current: WrappedKey) -> bool:
         fresh = await self._masters.wrap(DataKey.new(current.tenant_id))
         async with self._database.transaction([current.tenant_id]) as connection:
-            await journal.lock_streams(connection, [current.tenant_id])
+            await journal.lock_streams(connection, "tenancy", [current.tenant_id])
             return await data_keys.replace_current(connection, current.kid, fresh)
 
     async def _store(self, tenant_id: UUID, fresh: Sequence[tuple[WrappedKey, WrappedKey]]) -> int:
         if not fresh:
             return 0
         async with self._database.transaction([tenant_id]) as connection:
-            await journal.lock_streams(connection, [tenant_id])
+            await journal.lock_streams(connection, "tenancy", [tenant_id])
             return sum([await data_keys.rewrap(connection, before, after) for before, after in fresh])
 
 

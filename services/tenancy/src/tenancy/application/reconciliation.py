@@ -14,6 +14,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from production_contracts import commands as asked
+from production_contracts.audit import CallOrigin
 from production_contracts.commands import BY_DATA, Author, Command, CommandBody
 from production_contracts.roles import Role
 from servicekit import journal
@@ -217,5 +218,9 @@ def _command(fact: Fact) -> Command:
         type=BY_DATA[type(fact.data)],
         tenant_id=fact.tenant_id,
         aggregate_id=fact.aggregate_id,
-        body=CommandBody(author=Author(sub=AUTHOR, role=Role.ADMIN, iat=0), expires_at=now() + KEPT, data=fact.data),
+        body=CommandBody(
+            author=Author(sub=AUTHOR, role=Role.ADMIN, iat=0, origin=CallOrigin(channel="job")),
+            expires_at=now() + KEPT,
+            data=fact.data,
+        ),
     )

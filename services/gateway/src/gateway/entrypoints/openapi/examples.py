@@ -94,6 +94,29 @@ EVENT_PAGE: Final[JSON] = {
     ],
     "position": 42,
 }
+AUDIT_PAGE: Final[JSON] = {
+    "items": [
+        {
+            "stream": "booking",
+            "sequence": 57,
+            "at": MOMENT_AFTER,
+            "actor": USER,
+            "role": "org:member",
+            "origin": {"channel": "api", "address": "203.0.113.9", "agent": "Mozilla/5.0"},
+            "operation": "production.booking.reschedule.v1",
+            "aggregate_id": BOOKING_ID,
+            "command_id": "019b0a5e-7c00-7000-8000-0000000000c2",
+            "data": RESCHEDULE_REQUEST,
+            "status": 200,
+            "outcome": "accepted",
+            "position": 42,
+            "events_digest": "7c1b0d3f0a1c4a5c8a6f3d2f4f0b3a0f8f3c9d4be2a7f5a1c6d8e9b0a2c4d6e8",
+            "digest": "0f3a5b7c9d1e2f4a6b8c0d2e4f6a8b0c1d3e5f7a9b0c2d4e6f8a0b1c3d5e7f9a",
+        }
+    ],
+    "sequence": 57,
+    "begins_at": 0,
+}
 COMMAND_PENDING: Final[JSON] = {"id": COMMAND_ID, "status": "pending", "outcome": None}
 COMMAND_ACCEPTED: Final[JSON] = {
     "id": COMMAND_ID,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from gateway.entrypoints import queries
 from gateway.entrypoints.openapi import examples
-from production_contracts import artists, bookings, events, members, outcomes, problems
+from production_contracts import artists, audit, bookings, events, members, outcomes, problems
 from production_contracts.problems import ProblemType
 from production_contracts.records import Record
 from production_contracts.records import Request as Asked
@@ -204,6 +204,16 @@ OPERATIONS: Final = (
         query=queries.EventQuery,
         model=events.EventPage,
         example=examples.EVENT_PAGE,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/audit",
+        name="readAuditTrail",
+        summary="Read a stream's audit trail past a sequence, in order (`org:admin`)",
+        tag="audit",
+        query=queries.AuditQuery,
+        model=audit.AuditPage,
+        example=examples.AUDIT_PAGE,
     ),
     Operation(
         method="GET",
