@@ -12,7 +12,7 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
     """Let events happen to a tenant, each by a command of its own with its outcome; gives the commands."""
     commands = [uuid4() for _ in range(count)]
     async with database.transaction([tenant]) as connection:
-        heads = await journal.lock_streams(connection, [tenant])
+        head = (await journal.lock_streams(connection, [tenant]))[tenant].position
         events = [
             StoredEvent(
                 id=uuid4(),
@@ -20,11 +20,11 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
                 aggregate_id=uuid4(),
                 type="BookingCreated",
                 version=1,
-                position=heads[tenant] + number,
+                position=head + number,
                 occurred_at=now(),
                 actor="user_ana",
                 command_id=command,
-                data={"title": title, "number": heads[tenant] + number},
+                data={"title": title, "number": head + number},
             )
             for number, command in enumerate(commands, start=1)
         ]
@@ -42,7 +42,7 @@ async def happen(database: Database, tenant: UUID, count: int = 1, *, title: str
             )
             for event in events
         ]
-        await journal.append(connection, events, outcomes, {tenant: heads[tenant] + count})
+        await journal.append(connection, events, outcomes, {tenant: head + count})
     return commands
 
 

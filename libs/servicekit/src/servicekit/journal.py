@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from production_contracts.times import format_timestamp
 
 _LOCK = text("""
-    select tenant_id, position from streams where tenant_id = any (cast(:tenants as uuid[]))
+    select tenant_id, position, last_at, deleted from streams where tenant_id = any (cast(:tenants as uuid[]))
     order by tenant_id for update
 """)
 _ADD_STREAMS = text("""
@@ -26,8 +26,9 @@ _ADD_STREAMS = text("""
     on conflict do nothing
 """)
 _ADVANCE = text("""
-    update streams s set position = n.position
-    from unnest(cast(:tenants as uuid[]), cast(:positions as bigint[])) as n (tenant_id, position)
+    update streams s set position = n.position, last_at = n.last_at
+    from unnest(cast(:tenants as uuid[]), cast(:positions as bigint[]), cast(:times as timestamptz[]))
+        as n (tenant_id, position, last_at)
     where s.tenant_id = n.tenant_id
 """)
 _KNOWN = text("""
@@ -77,7 +78,15 @@ _EVENTS_OF = text(f"""
     select {_EVENT_COLUMNS} from events
     where tenant_id = :tenant and aggregate_id = :aggregate and position > :after order by version limit :limit
 """)  # noqa: S608 - the column list above
-_HEAD = text("select position from streams where tenant_id = :tenant")
+_HEAD = text("select position, last_at, deleted from streams where tenant_id = :tenant")
+_POSITION_AT = text("""
+    select position from events where tenant_id = :tenant and created_at <= :moment
+    order by created_at desc, position desc limit 1
+""")
+_MARK_DELETED = text("""
+    insert into streams (tenant_id, deleted) select t, true from unnest(cast(:tenants as uuid[])) t order by t
+    on conflict (tenant_id) do update set deleted = true
+""")
 _HEAD_AND_EPOCH = text("""
     select coalesce((select position from streams where tenant_id = :tenant), 0) as position,
            (select name::text from epoch) as epoch
@@ -136,6 +145,18 @@ _FIRST = UUID(int=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """How a tenant's stream stands: the position and time of its last event (None: none, or not kept yet).
+
+    ``deleted``: the tenant is, for good, as far as this service has heard.
+    """
+
+    position: int = 0
+    last_at: datetime | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredEvent:
     """An event about to be stored; ``data`` is ready for JSON."""
 
@@ -177,12 +198,12 @@ class KnownOutcome:
     fingerprint: str | None = None
 
 
-async def lock_streams(connection: AsyncConnection, tenants: Iterable[UUID]) -> dict[UUID, int]:
+async def lock_streams(connection: AsyncConnection, tenants: Iterable[UUID]) -> dict[UUID, Head]:
     """Lock the tenants' streams, in order of tenant id, and tell their heads: the only lock, before any look-up."""
     wanted = sorted(tenants)
     while True:
         rows = await connection.execute(_LOCK, {"tenants": wanted})
-        heads = {row.tenant_id: row.position for row in rows}
+        heads = {row.tenant_id: _head(row) for row in rows}
         if len(heads) == len(wanted):
             return heads
         await connection.execute(_ADD_STREAMS, {"tenants": [tenant for tenant in wanted if tenant not in heads]})
@@ -229,7 +250,11 @@ async def append(
     outcomes: Sequence[LoggedOutcome],
     heads: dict[UUID, int],
 ) -> None:
-    """Write events, outcomes and the new heads; a duplicate of any of them raises an IntegrityError."""
+    """Write events, outcomes and the new heads; a duplicate of any of them raises an IntegrityError.
+
+    Each tenant's events come in order, none earlier than the one before: ``occurred_at`` never goes back along the
+    positions, so that a moment cuts a stream in two.
+    """
     if events:
         await connection.execute(
             _APPEND_EVENTS,
@@ -247,8 +272,16 @@ async def append(
                 "traceparents": [event.traceparent for event in events],
             },
         )
-        moved = sorted({event.tenant_id for event in events})
-        await connection.execute(_ADVANCE, {"tenants": moved, "positions": [heads[tenant] for tenant in moved]})
+        last_at = {event.tenant_id: event.occurred_at for event in events}
+        moved = sorted(last_at)
+        await connection.execute(
+            _ADVANCE,
+            {
+                "tenants": moved,
+                "positions": [heads[tenant] for tenant in moved],
+                "times": [last_at[tenant] for tenant in moved],
+            },
+        )
     if outcomes:
         await connection.execute(
             _APPEND_LOG,
@@ -298,7 +331,27 @@ async def events_of(
 
 async def head(connection: AsyncConnection, tenant_id: UUID) -> int:
     """Tell the head of a tenant's stream; 0 where nothing has happened yet."""
-    return (await connection.execute(_HEAD, {"tenant": tenant_id})).scalar() or 0
+    return (await standing(connection, tenant_id)).position
+
+
+async def standing(connection: AsyncConnection, tenant_id: UUID) -> Head:
+    """Tell how a tenant's stream stands."""
+    row = (await connection.execute(_HEAD, {"tenant": tenant_id})).one_or_none()
+    return Head() if row is None else _head(row)
+
+
+def _head(row: Any) -> Head:  # noqa: ANN401 - a row of the columns above
+    return Head(position=row.position, last_at=row.last_at, deleted=row.deleted)
+
+
+async def position_at(connection: AsyncConnection, tenant_id: UUID, moment: datetime) -> int:
+    """Tell the position of the last event that had occurred by a moment; 0 where none had."""
+    return (await connection.execute(_POSITION_AT, {"tenant": tenant_id, "moment": moment})).scalar() or 0
+
+
+async def mark_deleted(connection: AsyncConnection, tenants: Iterable[UUID]) -> None:
+    """Keep in mind, for good, that tenants are deleted; of some nothing else may be known here."""
+    await connection.execute(_MARK_DELETED, {"tenants": sorted(tenants)})
 
 
 async def head_and_epoch(connection: AsyncConnection, tenant_id: UUID) -> tuple[int, str]:

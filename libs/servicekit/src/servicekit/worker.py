@@ -26,10 +26,10 @@ from servicekit.database import Database
 from servicekit.dead_letters import DeadLetters
 from servicekit.deciding import Decider, Decision, ForeignWriteError, refuse
 from servicekit.halving import halve
-from servicekit.journal import KnownOutcome, LoggedOutcome, StoredEvent
+from servicekit.journal import Head, KnownOutcome, LoggedOutcome, StoredEvent
 from servicekit.kafka import Record
 from servicekit.relay import Relay
-from servicekit.removals import Removals
+from servicekit.removals import TENANT_DELETED, Removals
 from servicekit.replies import Replies, Settled
 
 DECIDED = Counter("commands_decided_total", "Commands by their outcome: `accepted`, or the slug", ["type", "outcome"])
@@ -155,14 +155,18 @@ class Judge:
 
 
 class _Batch:
-    """The commands of one transaction, under the locks of their tenants' streams."""
+    """The commands of one transaction, under the locks of their tenants' streams.
+
+    All of a tenant's happen at one time: now, or when its last event was if that is later, as clocks of two instances
+    differ.
+    """
 
     def __init__(
         self,
         connection: AsyncConnection,
         commands: Sequence[Command],
         *,
-        heads: dict[UUID, int],
+        streams: dict[UUID, Head],
         known: dict[tuple[UUID, UUID], KnownOutcome],
         keys: dict[_Key, KnownOutcome],
         removals: Removals | None,
@@ -170,22 +174,24 @@ class _Batch:
         self._connection = connection
         self._commands = commands
         self._removals = removals
-        self._heads = heads
+        self._deleted = {tenant for tenant, head in streams.items() if head.deleted}
+        self._heads = {tenant: head.position for tenant, head in streams.items()}
         self._known = known
         self._keys = keys
         self._events: list[StoredEvent] = []
         self._made: list[tuple[Command, Decision, int]] = []
         self._now = now()
+        self._times = {tenant: max(self._now, head.last_at or self._now) for tenant, head in streams.items()}
 
     @classmethod
     async def open(
         cls, connection: AsyncConnection, commands: Sequence[Command], removals: Removals | None
     ) -> "_Batch":
         """Lock first, look up then: looked up first, a paused worker and its successor both applied one command."""
-        heads = await journal.lock_streams(connection, {command.tenant_id for command in commands})
+        streams = await journal.lock_streams(connection, {command.tenant_id for command in commands})
         known = await journal.known_commands(connection, [(command.tenant_id, command.id) for command in commands])
         keys = await journal.known_keys(connection, [key for command in commands if (key := _key(command))])
-        return cls(connection, commands, heads=heads, known=known, keys=keys, removals=removals)
+        return cls(connection, commands, streams=streams, known=known, keys=keys, removals=removals)
 
     async def decide(self, decider: Decider) -> None:
         """Decide what is not decided yet, and write it."""
@@ -196,8 +202,8 @@ class _Batch:
                 continue  # twice in this batch
             decision = self._refuse(command) or self._remembered(command)
             if decision is None:
-                position = self._heads[command.tenant_id] + 1
-                decision = ledger.decide(command, position=position, now=self._now)
+                tenant = command.tenant_id
+                decision = ledger.decide(command, position=self._heads[tenant] + 1, now=self._times[tenant])
             self._enter(command, decision)
         await ledger.complete(self._connection)
         await ledger.save(self._connection)
@@ -207,7 +213,11 @@ class _Batch:
     def _refuse(self, command: Command) -> Decision | None:
         if not may(command.body.author.role, command.type.permission):
             return refuse(FORBIDDEN, f"this needs the permission {command.type.permission}", remember=False)
-        if self._removals is not None and command.type.permission is not Permission.TENANT_WRITE:
+        if command.type.permission is Permission.TENANT_WRITE:
+            return None  # what the identity provider tells is nobody's to be refused
+        if command.tenant_id in self._deleted:
+            return refuse(FORBIDDEN, TENANT_DELETED, remember=False)
+        if self._removals is not None:
             author = command.body.author
             refusal = self._removals.refusal(command.tenant_id, author.sub, author.iat)
             if refusal is not None:
@@ -239,7 +249,7 @@ class _Batch:
                     type=event.type,
                     version=event.version,
                     position=self._heads[tenant],
-                    occurred_at=self._now,
+                    occurred_at=self._times[tenant],
                     actor=command.body.author.sub,
                     command_id=command.id,
                     data=event.data,

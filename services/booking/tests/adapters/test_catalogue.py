@@ -49,7 +49,7 @@ def test_every_table_that_names_a_tenant_is_under_forced_row_level_security(cata
 
 def test_what_has_no_policy_holds_nothing_of_a_tenant(catalogue: psycopg.Connection) -> None:
     found = catalogue.execute("select attname from pg_attribute where attrelid = 'streams'::regclass and attnum > 0")
-    assert {name for (name,) in found} == {"tenant_id", "position", "published"}
+    assert {name for (name,) in found} == {"tenant_id", "position", "published", "last_at", "deleted"}
 
 
 def test_each_tenant_table_has_one_policy_for_reading_and_writing_alike(catalogue: psycopg.Connection) -> None:

@@ -37,7 +37,7 @@ async def reject(database: Database, letter: Letter) -> str:
         return "it names no command that anybody could ask for"
     command = (named.tenant_id, named.command_id)
     async with database.transaction({named.tenant_id}) as connection:
-        heads = await journal.lock_streams(connection, {named.tenant_id})
+        head = (await journal.lock_streams(connection, {named.tenant_id}))[named.tenant_id]
         if command in await journal.known_commands(connection, [command]):
             return f"command {named.command_id} had its outcome already"
         asked = named.idempotency
@@ -52,10 +52,10 @@ async def reject(database: Database, letter: Letter) -> str:
             fingerprint=asked.fingerprint if asked else None,
             status=EXPIRED.status,
             body=problem_body(EXPIRED, _DETAIL),
-            position=heads[named.tenant_id],
+            position=head.position,
             decided_at=now(),
         )
-        await journal.append(connection, [], [outcome], heads)
+        await journal.append(connection, [], [outcome], {})
     return f"command {named.command_id} is rejected"
 
 

@@ -39,6 +39,7 @@ EventLimit = Annotated[int, Field(ge=1, le=LARGEST_EVENT_PAGE, description="Even
 Position = Annotated[int, Field(ge=0, le=LARGEST_POSITION, description="Events past this position"), _Number]
 From = Annotated[Timestamp | None, Field(alias="from", description="What ends after this")]
 To = Annotated[Timestamp | None, Field(alias="to", description="What starts before this")]
+AsOf = Annotated[Timestamp | None, Field(description="As it was at this moment, which is not in the future")]
 
 
 class BookingQuery(Asked):
@@ -48,6 +49,7 @@ class BookingQuery(Asked):
     start_time: From = None
     end_time: To = None
     status: BookingStatus | None = Field(default=None, description="In this state")
+    as_of: AsOf = None
     limit: PageLimit = 50
     cursor: Cursor | None = None
 
@@ -57,6 +59,12 @@ class BookingQuery(Asked):
             message = "from must lie before to"
             raise ValueError(message)
         return self
+
+
+class PastQuery(Asked):
+    """Query of ``GET /v1/bookings/{id}``."""
+
+    as_of: AsOf = None
 
 
 class AvailabilityQuery(Asked):
