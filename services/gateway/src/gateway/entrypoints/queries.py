@@ -109,6 +109,12 @@ class HistoryQuery(Asked):
     limit: EventLimit = 100
 
 
+class DeletionQuery(Asked):
+    """Query of ``DELETE /v1/tenant``."""
+
+    confirm: Id = Field(description="The id of the tenant, so that none is deleted by mistake")
+
+
 class NoQuery(Asked):
     """The query of a read that has none."""
 

@@ -226,6 +226,16 @@ OPERATIONS: Final = (
         refusals=(problems.NOT_FOUND,),
     ),
     Operation(
+        method="DELETE",
+        path="/v1/tenant",
+        name="deleteTenant",
+        summary="Delete the tenant, for good: from then on all its tokens are refused",
+        tag="tenant",
+        query=queries.DeletionQuery,
+        model=artists.Tenant,
+        example=examples.TENANT_DELETED,
+    ),
+    Operation(
         method="GET",
         path="/v1/members",
         name="listMembers",
