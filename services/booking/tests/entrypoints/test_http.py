@@ -176,7 +176,7 @@ async def test_a_cursor_is_of_one_list_and_no_other(api: Api, story: Story) -> N
         7,
     ]
     written = [base64.urlsafe_b64encode(orjson.dumps(one)).decode() for one in forged]
-    queries: list[dict[str, str | int]] = [
+    queries: list[dict[str, str]] = [
         {"cursor": past},
         {"as_of": story.times[4], "cursor": present},
         {"as_of": story.times[3], "cursor": past},

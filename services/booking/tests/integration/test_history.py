@@ -170,7 +170,8 @@ async def test_a_page_gives_up_where_it_has_looked_at_enough_and_goes_on_from_th
     )
     async with bench.database.reading(tenant) as connection:
         with patch.object(history, "MOST_LOOKED_AT", 4):
-            pages, after = [], None
+            pages: list[list[str]] = []
+            after: Place | None = None
             while not pages or after is not None:
                 page = await history.page_at(connection, tenant, 10, Filters(), limit=5, after=after)
                 pages.append([data["title"] for data in page.items])

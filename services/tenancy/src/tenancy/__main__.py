@@ -7,6 +7,7 @@ from servicekit.command_line import Job, run
 from tenancy import bootstrap
 from tenancy.adapters.clerk import ClerkError
 from tenancy.application.projection import TenancyProjection
+from tenancy.entrypoints import command_line
 from tenancy.settings import Settings
 
 
@@ -28,5 +29,15 @@ RECONCILE = Job[Settings](
     name="reconcile", help="compare with Clerk's Backend API, and mend what webhooks missed", run=reconcile
 )
 
+EXPORT = Job[Settings](name=command_line.JOB, help=command_line.HELP, run=lambda _: command_line.export(sys.argv[2:]))
+
+
+def main() -> int:
+    """Do what the command line asks."""
+    if sys.argv[1:2] == [command_line.JOB]:  # before the settings, none of which it needs
+        return command_line.export(sys.argv[2:])
+    return run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE, EXPORT])
+
+
 if __name__ == "__main__":
-    sys.exit(run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE]))
+    sys.exit(main())

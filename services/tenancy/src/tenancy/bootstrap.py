@@ -1,5 +1,8 @@
 """How tenancy is put together: the only place that knows every class."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from fastapi import FastAPI
 
 from production_contracts.roles import Permission
@@ -7,8 +10,11 @@ from servicekit.clerk import Facts
 from servicekit.database import Database
 from servicekit.deciding_service import DecidingService
 from servicekit.vault import AesVault
+from tenancy.adapters.archive import Archive
 from tenancy.adapters.clerk import ClerkApi
+from tenancy.adapters.gateway import GatewayApi, Token
 from tenancy.application.decider import TenancyDecider
+from tenancy.application.export import Export
 from tenancy.application.reconciliation import Reconciliation, Summary
 from tenancy.entrypoints.http import roster_routes
 from tenancy.entrypoints.members import member_routes
@@ -29,6 +35,18 @@ async def reconcile(settings: Settings, secret_key: str) -> Summary:
             return await Reconciliation(database, clerk, facts, names=vault is not None).run()
     finally:
         await database.stop()
+
+
+async def export(gateway: str, token: Token, out: Path, *, tell: Callable[[str], None]) -> None:
+    """Write what a gateway tells of the token's tenant into a zip at ``out``; ``tell`` hears how far it got.
+
+    Raises:
+        ExportError: it can't be had; there is no zip.
+        OSError: the zip can't be written, or is there already.
+    """
+    with Archive.at(out) as archive:
+        async with GatewayApi(gateway, token, tell=tell) as source:
+            await Export(source, archive, gateway=gateway, tell=tell).run()
 
 
 def make_app(settings: Settings) -> FastAPI:

@@ -60,8 +60,8 @@ async def test_an_owner_who_deletes_the_tenant_ends_it_for_good(service: Service
     assert (deleted.status, deleted.body["status"]) == (200, "deleted")
     await service.desk.send(closing)
     assert (await service.desk.replied(closing, 2)).outcome == deleted, "a redelivered command has the outcome it had"
-    for data in (CreateArtist(name="Bea"), CloseTenant()):
-        assert (await service.desk.do(ask(tenant, data))).outcome.status == 403
+    for order in (CreateArtist(name="Bea"), CloseTenant()):
+        assert (await service.desk.do(ask(tenant, order))).outcome.status == 403
     late: list[Record] = [
         RecordTenant(org_id="org_x", name="Acme", as_of=now()),
         RecordMember(sub="user_ana", role=Role.ADMIN, as_of=now()),
