@@ -21,26 +21,28 @@ _DEADLINE: Final = aiohttp.ClientTimeout(total=60, connect=10)
 
 
 class Token:
-    """A token that somebody else may renew, by writing a new one where it is read."""
+    """A token; one that stands in a file may be renewed by somebody else, who writes a new one there."""
 
-    def __init__(self, read: Callable[[], str]) -> None:
-        """Take it with ``read``, at once and whenever it is refused."""
-        self._read = read
-        self.text = read().strip()
+    def __init__(self, text: str, file: Path | None = None) -> None:
+        """Begin with ``text``; ``file`` is read again when it is refused."""
+        self.text = text.strip()
+        self._file = file
 
     @classmethod
-    def in_file(cls, path: Path) -> Self:
-        """Read it from a file, which is read again when the token is refused.
+    def in_file(cls, file: Path) -> Self:
+        """Read it from a file.
 
         Raises:
             OSError: it can't be read.
         """
-        return cls(lambda: path.read_text(encoding="utf-8"))
+        return cls(file.read_text(encoding="utf-8"), file)
 
     async def renewed(self, within_s: float) -> bool:
-        """Read it anew until it is another one; False where it is not in time."""
+        """Read it anew until it is another one; False where it is not in time, or stands in no file."""
+        if self._file is None:
+            return False
         deadline = asyncio.get_running_loop().time() + within_s
-        while (text := self._read().strip()) in {"", self.text}:
+        while (text := self._file.read_text(encoding="utf-8").strip()) in {"", self.text}:
             if asyncio.get_running_loop().time() >= deadline:
                 return False
             await asyncio.sleep(_RENEWAL_POLL_S)

@@ -133,6 +133,9 @@ class Export:
             await self._write("bookings.jsonl", _each([]), "booking", 0)
             return 0, None
         newest = await self._get("/v1/events", {"stream": "booking", "after": head - 1, "limit": 1}, at_least=head)
+        if not newest.body["items"]:
+            message = f"the events of booking lack position {head}"
+            raise ExportError(message)
         moment, cut = str(newest.body["items"][0]["occurred_at"]), _Cut()
         await self._write("bookings.jsonl", self._list("/v1/bookings", {"as_of": moment}, cut), "booking", head)
         assert cut.position is not None  # noqa: S101 - a list has a page, and a page a position
@@ -146,7 +149,8 @@ class Export:
             after = 0
             while after < until:
                 asked = {"stream": stream, "after": after, "limit": min(LARGEST_EVENT_PAGE, until - after)}
-                for event in (await self._get("/v1/events", asked, at_least=until)).body["items"]:
+                found = (await self._get("/v1/events", asked, at_least=until)).body["items"]
+                for event in found or [{"position": None}]:
                     after += 1
                     if event["position"] != after:
                         message = f"the events of {stream} lack position {after}"

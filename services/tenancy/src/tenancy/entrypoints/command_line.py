@@ -61,8 +61,7 @@ def _token(file: Path | None) -> Token:
     if file is not None:
         token = Token.in_file(file)
     else:
-        text = os.environ.get(TOKEN) or (getpass.getpass("Token: ") if sys.stdin.isatty() else sys.stdin.read())
-        token = Token(lambda: text)
+        token = Token(os.environ.get(TOKEN) or (getpass.getpass("Token: ") if sys.stdin.isatty() else sys.stdin.read()))
     if not token.text:
         message = "the token is empty"
         raise ValueError(message)
