@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from tenancy.adapters.gateway import TRIES, GatewayApi, Token
 from tenancy.application.export import ExportError, Page
 
-OK = {"items": [], "next_cursor": None}
+OK: dict[str, Any] = {"items": [], "next_cursor": None}
 
 
 @dataclass
@@ -111,7 +111,11 @@ async def test_a_token_that_has_run_out_is_read_from_its_file_again(door: Door, 
     file.write_text("old\n")
     door.answers = [(401, problem("The token has expired."), {}), (200, OK, {})]
     token = Token.in_file(file)
-    door.before = lambda: file.write_text("new\n") and None
+
+    def renew() -> None:
+        file.write_text("new\n")
+
+    door.before = renew
     page, _ = await read(door, token)
     assert page is not None
     assert [asked.headers["Authorization"] for asked in door.asked] == ["Bearer old", "Bearer new"]
