@@ -132,23 +132,6 @@ async def test_who_is_removed_is_out_over_http_and_on_the_sockets_though_the_tok
     assert (await ben.get("/v1/bookings")).slug == "forbidden"
 
 
-async def test_a_deleted_tenant_stays_deleted_and_its_users_are_out(
-    tenant: Tenant, other_tenant: Tenant, session: aiohttp.ClientSession
-) -> None:
-    told = clerk_of(tenant, session)
-    await tenant.artist()
-    assert await told.tell("organization.deleted", {"id": f"org_{tenant.name}", "deleted": True}) == 200
-    assert await told.tell("organization.updated", clerk.organization(tenant.name), at=time.time() + 60) == 200
-    caller = tenant.caller()
-
-    async def is_out() -> bool:
-        return (await caller.get("/v1/tenant")).slug == "forbidden"
-
-    await until(is_out, "the gateway refuses a deleted tenant")
-    assert (await caller.post("/v1/artists", {"name": "Rosa"})).slug == "forbidden"
-    await other_tenant.artist()
-
-
 async def test_a_user_who_is_deleted_leaves_no_name_behind(tenant: Tenant, session: aiohttp.ClientSession) -> None:
     told, user = clerk_of(tenant, session), f"ben-{tenant.name}"
     assert await told.tell("organizationMembership.created", clerk.membership(tenant.name, user)) == 200

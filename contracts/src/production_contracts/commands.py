@@ -110,9 +110,13 @@ class RecordTenant(Record):
 
 
 class DeleteTenant(Record):
-    """Take note that the organisation is deleted, for good."""
+    """Take note that the organisation is deleted at the identity provider, for good."""
 
     as_of: Timestamp
+
+
+class CloseTenant(Record):
+    """Delete the tenant, for good, because its owner says so; the same comes of it as of `DeleteTenant`."""
 
 
 class RecordMember(Record):
@@ -188,6 +192,7 @@ CommandData = (
     | ArchiveArtist
     | RecordTenant
     | DeleteTenant
+    | CloseTenant
     | RecordMember
     | RemoveMember
     | RecordInvitation
@@ -243,6 +248,9 @@ COMMAND_TYPES: Final = (
     _artist("archive", ArchiveArtist),
     _people("tenant", "record", RecordTenant),
     _people("tenant", "delete", DeleteTenant),
+    CommandType(
+        name="production.tenant.close.v1", service="tenancy", data=CloseTenant, permission=Permission.TENANT_DELETE
+    ),
     _people("member", "record", RecordMember),
     _people("member", "remove", RemoveMember),
     _people("invitation", "record", RecordInvitation),

@@ -20,6 +20,7 @@ class Permission(StrEnum):
     ROSTER_WRITE = "roster:write"
     MEMBERS_READ = "members:read"
     TENANT_WRITE = "tenant:write"
+    TENANT_DELETE = "tenant:delete"
     AUDIT_READ = "audit:read"
 
 

@@ -26,7 +26,7 @@ from servicekit.audit import store
 from servicekit.audit.chain import Asked, Decided, Entered, Link, begin, enter
 
 _LOCK = text("""
-    select tenant_id, position, audited, audited_digest, audited_from from streams
+    select tenant_id, position, last_at, deleted, audited, audited_digest, audited_from from streams
     where tenant_id = any (cast(:tenants as uuid[])) order by tenant_id for update
 """)
 _ADD_STREAMS = text("""
@@ -34,10 +34,12 @@ _ADD_STREAMS = text("""
     on conflict do nothing
 """)
 _ADVANCE = text("""
-    update streams s set position = n.position, audited = n.audited, audited_digest = n.digest
+    update streams s
+    set position = n.position, last_at = n.last_at, audited = n.audited, audited_digest = n.digest
     from unnest(
-        cast(:tenants as uuid[]), cast(:positions as bigint[]), cast(:audited as bigint[]), cast(:digests as bytea[])
-    ) as n (tenant_id, position, audited, digest)
+        cast(:tenants as uuid[]), cast(:positions as bigint[]), cast(:times as timestamptz[]),
+        cast(:audited as bigint[]), cast(:digests as bytea[])
+    ) as n (tenant_id, position, last_at, audited, digest)
     where s.tenant_id = n.tenant_id
 """)
 _KNOWN = text("""
@@ -91,7 +93,15 @@ _EVENTS_BETWEEN = text(f"""
     select {_EVENT_COLUMNS}, command_id from events
     where tenant_id = :tenant and position > :after and position <= :until
 """)  # noqa: S608 - the column list above
-_HEAD = text("select position from streams where tenant_id = :tenant")
+_HEAD = text("select position, last_at, deleted from streams where tenant_id = :tenant")
+_POSITION_AT = text("""
+    select position from events where tenant_id = :tenant and created_at <= :moment
+    order by created_at desc, position desc limit 1
+""")
+_MARK_DELETED = text("""
+    insert into streams (tenant_id, deleted) select t, true from unnest(cast(:tenants as uuid[])) t order by t
+    on conflict (tenant_id) do update set deleted = true
+""")
 _HEAD_AND_EPOCH = text("""
     select coalesce((select position from streams where tenant_id = :tenant), 0) as position,
            (select name::text from epoch) as epoch
@@ -150,13 +160,24 @@ _FIRST = UUID(int=0)
 
 
 @dataclass(kw_only=True, slots=True)
-class Head:
-    """Where a tenant's stream and its audit trail stand, under the stream's lock.
+class Standing:
+    """How a tenant's stream stands: the position and time of its last event (None: none, or not kept yet).
 
-    Who decides moves ``position`` on with each event; `append` moves the trail on, and writes both.
+    ``deleted``: the tenant is, for good, as far as this service has heard.
     """
 
-    position: int
+    position: int = 0
+    last_at: datetime | None = None
+    deleted: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class Head(Standing):
+    """Where a tenant's stream and its audit trail stand, under the stream's lock.
+
+    Who decides moves ``position`` on with each event; `append` moves time and trail on, and writes all three.
+    """
+
     trail: Link
 
 
@@ -219,9 +240,10 @@ async def lock_streams(connection: AsyncConnection, stream: Stream, tenants: Ite
 
 def _head(row: Any, stream: Stream) -> Head:  # noqa: ANN401 - a row of the lock
     if row.audited_digest is None:
-        return Head(position=row.position, trail=begin(stream, row.tenant_id, row.audited_from))
-    link = Link(sequence=row.audited, digest=row.audited_digest, position=row.position)
-    return Head(position=row.position, trail=link)
+        trail = begin(stream, row.tenant_id, row.audited_from)
+    else:
+        trail = Link(sequence=row.audited, digest=row.audited_digest, position=row.position)
+    return Head(position=row.position, last_at=row.last_at, deleted=row.deleted, trail=trail)
 
 
 async def known_commands(
@@ -268,7 +290,8 @@ async def append(
 ) -> None:
     """Write events, outcomes with an entry of the audit trail each, and the new heads.
 
-    A duplicate of any of them raises an IntegrityError.
+    Each tenant's events come in order, none earlier than the one before: ``occurred_at`` never goes back along the
+    positions, so that a moment cuts a stream in two. A duplicate of anything raises an IntegrityError.
     """
     if events:
         await connection.execute(
@@ -288,6 +311,8 @@ async def append(
             },
         )
     entered = _enter(stream, events, outcomes, heads)
+    for event in events:
+        heads[event.tenant_id].last_at = event.occurred_at
     if outcomes:
         await connection.execute(
             _APPEND_LOG,
@@ -313,6 +338,7 @@ async def append(
             {
                 "tenants": moved,
                 "positions": [heads[tenant].position for tenant in moved],
+                "times": [heads[tenant].last_at for tenant in moved],
                 "audited": [trail.sequence for trail in trails],
                 "digests": [trail.digest if trail.sequence else None for trail in trails],
             },
@@ -400,7 +426,25 @@ async def events_of(
 
 async def head(connection: AsyncConnection, tenant_id: UUID) -> int:
     """Tell the head of a tenant's stream; 0 where nothing has happened yet."""
-    return (await connection.execute(_HEAD, {"tenant": tenant_id})).scalar() or 0
+    return (await standing(connection, tenant_id)).position
+
+
+async def standing(connection: AsyncConnection, tenant_id: UUID) -> Standing:
+    """Tell how a tenant's stream stands."""
+    row = (await connection.execute(_HEAD, {"tenant": tenant_id})).one_or_none()
+    if row is None:
+        return Standing()
+    return Standing(position=row.position, last_at=row.last_at, deleted=row.deleted)
+
+
+async def position_at(connection: AsyncConnection, tenant_id: UUID, moment: datetime) -> int:
+    """Tell the position of the last event that had occurred by a moment; 0 where none had."""
+    return (await connection.execute(_POSITION_AT, {"tenant": tenant_id, "moment": moment})).scalar() or 0
+
+
+async def mark_deleted(connection: AsyncConnection, tenants: Iterable[UUID]) -> None:
+    """Keep in mind, for good, that tenants are deleted; of some nothing else may be known here."""
+    await connection.execute(_MARK_DELETED, {"tenants": sorted(tenants)})
 
 
 async def head_and_epoch(connection: AsyncConnection, tenant_id: UUID) -> tuple[int, str]:

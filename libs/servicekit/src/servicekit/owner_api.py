@@ -25,6 +25,7 @@ from servicekit import journal
 from servicekit.audit import store
 from servicekit.database import Database, is_transient
 from servicekit.problems import NOT_THERE, ProblemError
+from servicekit.removals import TENANT_DELETED
 from servicekit.tokens import Principal, TokenVerifier
 
 LARGEST_POSITION = 2**63 - 1
@@ -46,9 +47,10 @@ class Snapshot:
     tenant_id: UUID
     position: int
 
-    def answer(self, body: Any) -> Response:  # noqa: ANN401 - whatever JSON the route answers
-        """Write a body with the snapshot's position."""
-        return Response(orjson.dumps(body), headers={"Position": str(self.position)}, media_type="application/json")
+    def answer(self, body: Any, *, position: int | None = None) -> Response:  # noqa: ANN401 - whatever JSON there is
+        """Write a body with the snapshot's position; of the past, with the one that it was read at."""
+        at = self.position if position is None else position
+        return Response(orjson.dumps(body), headers={"Position": str(at)}, media_type="application/json")
 
 
 class Owner:
@@ -80,24 +82,26 @@ class Owner:
         """Open a snapshot for whoever asks, which holds at least the events up to a position; ``needs`` as above.
 
         Raises:
-            ProblemError: not authenticated, not allowed, or the position was not reached in time.
+            ProblemError: not authenticated, not allowed, the tenant deleted, or the position not reached in time.
         """
         principal = await self.principal(request, needs)
         clock = asyncio.get_running_loop().time
         deadline = clock() + POSITION_WAIT_S
         while True:
             async with self._database.reading(principal.tenant_id) as connection:
-                position = await journal.head(connection, principal.tenant_id)
-                if position >= at_least:
+                head = await journal.standing(connection, principal.tenant_id)
+                if head.deleted:
+                    raise ProblemError(problems.FORBIDDEN, TENANT_DELETED)
+                if head.position >= at_least:
                     yield Snapshot(
                         connection=connection,
                         principal=principal,
                         tenant_id=principal.tenant_id,
-                        position=position,
+                        position=head.position,
                     )
                     return
             if clock() > deadline:
-                detail = f"this stream stands at {position} and has not reached {at_least} yet"
+                detail = f"this stream stands at {head.position} and has not reached {at_least} yet"
                 raise ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
             await asyncio.sleep(_POSITION_POLL_S)
 

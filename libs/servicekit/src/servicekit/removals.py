@@ -35,6 +35,8 @@ _FIRST_WAIT_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 5.0
 _TOLD: Final = {event.kafka.encode() for event in (events.MEMBER_ADDED, events.MEMBER_REMOVED, events.TENANT_DELETED)}
 
+TENANT_DELETED: Final = "This organisation is deleted."
+
 HELD: Final = Gauge("removals_held", "Removals of members and deleted tenants that are kept in mind")
 UNREADABLE: Final = Counter("removals_unreadable_total", "Events of removals that this instance could not read")
 
@@ -177,7 +179,7 @@ class Removals:
     def refusal(self, tenant_id: UUID, sub: str, issued_at: int) -> str | None:
         """Say why a token is refused that was issued to a user in this second; None: it is not, for all we know."""
         if self._book.is_deleted(tenant_id):
-            return "This organisation is deleted."
+            return TENANT_DELETED
         if self._book.is_removed(tenant_id, sub, issued_at):
             return "The token is of before its holder's removal from this organisation."
         return None

@@ -1,6 +1,7 @@
 """The tables that every owner of a stream has, and row-level security, as statements for a service's migrations.
 
-``streams``   the head of each tenant's stream and how far it was published; holds no tenant data and has no RLS.
+``streams``   the head of each tenant's stream, when its last event was, how far it was published, and whether the
+              tenant is deleted; holds no tenant data and has no RLS.
 ``events``    the event store (TDR-010), append-only.
 ``command_log``  each decided command with its outcome; what makes a redelivered command and a repeated
               ``Idempotency-Key`` harmless.
@@ -26,6 +27,13 @@ def tenant_table(table: str, service_role: str, privileges: str) -> list[str]:
 def add_traceparent() -> list[str]:
     """Let events say which trace caused them (W3C Trace Context): null where it was not recorded."""
     return ["alter table events add column traceparent text"]
+
+
+def add_standing() -> list[str]:
+    """Let streams say when their last event was (null: before this was kept), and whose tenant is deleted."""
+    return [
+        "alter table streams add column last_at timestamptz, add column deleted boolean not null default false",
+    ]
 
 
 def journal(service_role: str) -> list[str]:

@@ -31,7 +31,7 @@ from servicekit.halving import halve
 from servicekit.journal import Head, KnownOutcome, LoggedOutcome, StoredEvent
 from servicekit.kafka import Record
 from servicekit.relay import Relay
-from servicekit.removals import Removals
+from servicekit.removals import TENANT_DELETED, Removals
 from servicekit.replies import Replies, Settled
 
 DECIDED = Counter("commands_decided_total", "Commands by their outcome: `accepted`, or the slug", ["type", "outcome"])
@@ -157,7 +157,11 @@ class Judge:
 
 
 class _Batch:
-    """The commands of one transaction, under the locks of their tenants' streams."""
+    """The commands of one transaction, under the locks of their tenants' streams.
+
+    All of a tenant's happen at one time: now, or when its last event was if that is later, as clocks of two instances
+    differ.
+    """
 
     def __init__(
         self,
@@ -180,6 +184,7 @@ class _Batch:
         self._events: list[StoredEvent] = []
         self._made: list[tuple[Command, Decision, int]] = []
         self._now = now()
+        self._times = {tenant: max(self._now, head.last_at or self._now) for tenant, head in heads.items()}
 
     @classmethod
     async def open(
@@ -200,8 +205,9 @@ class _Batch:
                 continue  # twice in this batch
             decision = self._refuse(command) or self._remembered(command)
             if decision is None:
-                position = self._heads[command.tenant_id].position + 1
-                decision = ledger.decide(command, position=position, now=self._now)
+                tenant = command.tenant_id
+                position = self._heads[tenant].position + 1
+                decision = ledger.decide(command, position=position, now=self._times[tenant])
             self._enter(command, decision)
         await ledger.complete(self._connection)
         await ledger.save(self._connection)
@@ -213,7 +219,11 @@ class _Batch:
             return refuse(FORBIDDEN, "the gateway refused it before it was a command", remember=False)
         if not may(command.body.author.role, command.type.permission):
             return refuse(FORBIDDEN, f"this needs the permission {command.type.permission}", remember=False)
-        if self._removals is not None and command.type.permission is not Permission.TENANT_WRITE:
+        if command.type.permission is Permission.TENANT_WRITE:
+            return None  # what the identity provider tells is nobody's to be refused
+        if self._heads[command.tenant_id].deleted:
+            return refuse(FORBIDDEN, TENANT_DELETED, remember=False)
+        if self._removals is not None:
             author = command.body.author
             refusal = self._removals.refusal(command.tenant_id, author.sub, author.iat)
             if refusal is not None:
@@ -245,7 +255,7 @@ class _Batch:
                     type=event.type,
                     version=event.version,
                     position=head.position,
-                    occurred_at=self._now,
+                    occurred_at=self._times[tenant],
                     actor=command.body.author.sub,
                     command_id=command.id,
                     data=event.data,

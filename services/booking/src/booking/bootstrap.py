@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from booking.adapters.roster import Roster
 from booking.application.decider import BookingDecider
-from booking.entrypoints.http import booking_routes
+from booking.entrypoints.http import availability_routes, booking_routes
 from booking.settings import Settings
 from production_contracts.roles import Permission
 from servicekit.deciding_service import DecidingService
@@ -20,4 +20,4 @@ def make_app(settings: Settings) -> FastAPI:
         service.database, service.consumers, ends, service.dead_letters, partitions=settings.kafka_partitions
     )
     service.decide(BookingDecider(roster))
-    return service.app(booking_routes(service.owner, roster))
+    return service.app(booking_routes(service.owner), availability_routes(service.owner, roster))

@@ -53,6 +53,8 @@ def test_what_has_no_policy_holds_nothing_of_a_tenant(catalogue: psycopg.Connect
         "tenant_id",
         "position",
         "published",
+        "last_at",
+        "deleted",
         "audited",
         "audited_digest",
         "audited_from",

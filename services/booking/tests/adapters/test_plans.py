@@ -15,10 +15,12 @@ import pytest
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from booking.adapters import bookings
+from booking.adapters import bookings, history
 from booking.adapters.bookings import Filters
+from booking.adapters.history import Place
 from booking.domain.booking import Booking, Slot, Status
 from local_stack.databases import Database as FreshDatabase
+from production_contracts.times import format_timestamp
 from servicekit import journal
 from servicekit.audit import store
 from servicekit.database import Database
@@ -40,8 +42,9 @@ FILL = [
     """,
     """
     insert into events
-    select gen_random_uuid(), b.id, 'BookingCreated', to_jsonb(b), 1, b.tenant_id, now(), b.position, 'user',
-           numbered(99, 0, b.position::int)
+    select gen_random_uuid(), b.id, 'BookingCreated',
+           to_jsonb(b) || jsonb_build_object('start_time', written(b.start_time), 'end_time', written(b.end_time)),
+           1, b.tenant_id, now(), b.position, 'user', numbered(99, 0, b.position::int)
     from bookings b order by random()
     """,
     """
@@ -59,6 +62,10 @@ FILL = [
     "analyze",
 ]
 FUNCTIONS = [
+    """
+    create function written(t timestamptz) returns text
+    return to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    """,
     "create function tenant(t int) returns uuid return lpad(t::text, 32, '0')::uuid",
     """
     create function numbered(t int, a int, n int) returns uuid
@@ -98,6 +105,12 @@ class NoRows(list[Any]):
         return []
 
     def one_or_none(self) -> None:
+        return None
+
+    def scalar_one_or_none(self) -> None:
+        return None
+
+    def scalar(self) -> None:
         return None
 
 
@@ -338,3 +351,37 @@ async def test_no_statement_sees_a_row_of_a_tenant_who_is_not_in_hand(explain: E
         await store.entries_after(explained, "booking", tenant(3), 0, 500)
     assert [plan["Actual Rows"] for plan in explained.plans[1:]] == [0, 0, 0, 0]
     assert explained.plans[0]["Actual Rows"] <= 10
+
+
+LATER = PER_TENANT
+
+
+async def test_the_position_of_a_moment_is_found_by_one_probe(explain: Explain) -> None:
+    async with explain(tenant(2)) as explained:
+        await journal.position_at(explained, tenant(2), datetime.now(UTC))
+    assert explained.indexes("events") == {"events_by_time"}
+    assert explained.rows_read("events") == 1
+
+
+async def test_a_booking_as_it_was_is_read_by_its_versions(explain: Explain) -> None:
+    async with explain(tenant(2)) as explained:
+        await history.booking_at(explained, tenant(2), numbered(2, 3, 4), LATER)
+    assert explained.indexes("events") == {"one_event_a_version"}
+    assert explained.rows_read("events") == 1
+
+
+async def test_a_page_of_the_past_reads_what_it_shows_and_probes_for_what_came_after(explain: Explain) -> None:
+    async with explain(tenant(2)) as explained:
+        await history.page_at(explained, tenant(2), LATER, Filters(), limit=50, after=None)
+    assert explained.indexes("events") == {"events_by_start", "one_event_a_version"}
+    assert {node["Actual Loops"] for node in explained.scans("events")} == {1, 51}
+    assert explained.rows_read("events") == 51
+
+
+async def test_a_page_of_the_past_from_a_place_in_a_range_does_not_read_what_lies_outside(explain: Explain) -> None:
+    after = Place(starts=format_timestamp(MONTH.start), booking_id=numbered(2, 1, 300), version=1)
+    filters = Filters(until=MONTH.end, since=MONTH.start, status="confirmed", artist_id=numbered(2, 3, 0))
+    async with explain(tenant(2)) as explained:
+        await history.page_at(explained, tenant(2), LATER, filters, limit=50, after=after)
+    assert explained.indexes("events") == {"events_by_start", "one_event_a_version"}
+    assert explained.rows_read("events") <= 31 * ARTISTS

@@ -18,6 +18,7 @@ from local_stack.engines import Addresses
 from production_contracts import events
 from production_contracts.envelope import KafkaRecord, event_record
 from production_contracts.topics import PARTITIONS_LOCAL, TENANCY_EVENTS
+from servicekit import journal
 from servicekit.database import Database
 from servicekit.dead_letters import DeadLetters
 from servicekit.ends import TopicEnds
@@ -50,6 +51,10 @@ class Following:
         async with self.database.transaction([tenant]) as connection:
             found = await artist_states(connection, {(tenant, artist) for artist in artists})
         return [found.get((tenant, artist)) for artist in artists]
+
+    async def is_deleted(self, tenant: UUID) -> bool:
+        async with self.database.transaction() as connection:
+            return (await journal.standing(connection, tenant)).deleted
 
     async def knows(self, tenant: UUID, artist: UUID) -> bool:
         return (await self.states(tenant, artist)) != [None]
@@ -129,6 +134,18 @@ async def test_artists_are_known_as_their_latest_event_left_them(following: Foll
     await tenancy.publish(tenant, other)
     await until(lambda: following.knows(tenant, other), "the last event is taken")
     assert await following.states(tenant, artist, other) == ["archived", "active"]
+
+
+async def test_a_tenant_that_is_deleted_is_kept_in_mind_though_booking_has_never_heard_of_it(
+    following: Following, tenancy: Tenancy
+) -> None:
+    tenant, other, artist = uuid4(), uuid4(), uuid4()
+    await tenancy.publish(tenant, tenant, kind=events.TENANT_DELETED, status="deleted")
+    await tenancy.publish(other, artist)
+    await tenancy.publish(tenant, artist)
+    await until(lambda: following.knows(tenant, artist), "the last event is taken")
+    await until(lambda: following.knows(other, artist), "the other's too")
+    assert [await following.is_deleted(one) for one in (tenant, other)] == [True, False]
 
 
 async def test_an_older_version_that_comes_again_changes_nothing(following: Following, tenancy: Tenancy) -> None:

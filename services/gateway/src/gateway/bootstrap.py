@@ -34,6 +34,7 @@ from gateway.entrypoints.front import Front
 from gateway.entrypoints.openapi.document import openapi
 from gateway.entrypoints.records import Records
 from gateway.entrypoints.routes import routes
+from gateway.entrypoints.tenants import Tenants
 from gateway.entrypoints.webhooks import Webhooks
 from gateway.settings import Settings
 from servicekit import metrics, problems, tracing
@@ -63,7 +64,7 @@ ALLOWED: Final = (
     "Min-Position",
     "Prefer",
 )
-METHODS: Final = ("GET", "HEAD", "POST", "PATCH")
+METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 
 
 class Part(Protocol):
@@ -204,6 +205,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
         routes(
             Bookings(admission, changes, reader, sealing),
             Artists(admission, changes, reader),
+            Tenants(admission, changes, reader),
             Records(admission, reader),
             Webhooks(settings.clerk_webhook_secrets, tidings),
         )

@@ -153,7 +153,7 @@ async def test_more_requests_than_are_borne_are_refused_unread_and_health_never_
 ) -> None:
     async with fake_gateway(accepted, requests_in_hand=2) as gateway:
         gateway.kafka.decide = lambda _: None
-        gateway.owners.put("tenancy", "/v1/tenant", {"id": "x"})
+        gateway.owners.put("tenancy", "/v1/tenant", {"id": "x", "version": 1})
         headers = {"Authorization": f"Bearer {issuer.token()}"}
         async with aiohttp.ClientSession(gateway.url, headers=headers) as session:
 

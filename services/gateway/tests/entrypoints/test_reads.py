@@ -113,6 +113,24 @@ async def test_what_was_said_before_a_booking_had_a_contact_and_a_fee_is_read_as
     assert body["outcome"]["body"] == old | {"notes": NOTES}
 
 
+async def test_the_past_is_asked_of_the_owner_opened_and_tagged_as_it_was(
+    client: aiohttp.ClientSession, gateway: FakeGateway
+) -> None:
+    gateway.owners.put("booking", PATH, booking(gateway), position=12)
+    gateway.owners.put("booking", "/v1/bookings", {"items": [booking(gateway)], "next_cursor": None}, position=12)
+    moment = "as_of=2026-01-01T01:00:00.5%2B01:00"
+    response, body = await get(client, f"{PATH}?{moment}")
+    assert (body["notes"], response.headers["ETag"], response.headers["Position"]) == (NOTES, '"3"', "12")
+    assert response.headers["Cache-Control"] == "private, no-cache"
+    assert (await get(client, f"{PATH}?{moment}", If_None_Match='"3"'))[0].status == 304
+    response, page = await get(client, f"/v1/bookings?{moment}&limit=5")
+    assert ([item["notes"] for item in page["items"]], response.headers["Position"]) == ([NOTES], "12")
+    assert [asked.query for asked in gateway.owners.asked[1:]] == [
+        {"as_of": "2026-01-01T00:00:00.500Z"},
+        {"as_of": "2026-01-01T00:00:00.500Z", "limit": "5"},
+    ]
+
+
 async def test_a_query_is_passed_on_in_its_one_form(client: aiohttp.ClientSession, gateway: FakeGateway) -> None:
     gateway.owners.put("booking", "/v1/bookings", {"items": [], "next_cursor": None})
     gateway.owners.put("tenancy", "/v1/artists", {"items": [], "next_cursor": None})
@@ -159,6 +177,11 @@ async def test_a_query_is_passed_on_in_its_one_form(client: aiohttp.ClientSessio
         ("/v1/bookings?cursor=", "#/query/cursor"),
         ("/v1/bookings?cursor=%00", "#/query/cursor"),
         ("/v1/bookings?colour=red", "#/query/colour"),
+        ("/v1/bookings?as_of=2026-01-01", "#/query/as_of"),
+        ("/v1/bookings?as_of=", "#/query/as_of"),
+        (f"{PATH}?as_of=2026-01-01T00:00:00", "#/query/as_of"),
+        (f"{PATH}?as_of=2026-01-01T00:00:00.0001Z", "#/query/as_of"),
+        (f"{PATH}/events?as_of=2026-01-01T00:00:00Z", "#/query/as_of"),
         ("/v1/bookings?%ff=1", "#/query/%EF%BF%BD"),
         (f"{PATH}?x=1", "#/query/x"),
         ("/v1/events", "#/query/stream"),

@@ -9,7 +9,8 @@ from servicekit.keyring import KeysAwayError
 from tenancy import bootstrap
 from tenancy.adapters.clerk import ClerkError
 from tenancy.application.projection import TenancyProjection
-from tenancy.entrypoints.command_line import KEYS
+from tenancy.entrypoints.command_line import export
+from tenancy.entrypoints.command_line.rotation import KEYS
 from tenancy.settings import Settings
 
 
@@ -34,5 +35,15 @@ RECONCILE = Job[Settings](
     name="reconcile", help="compare with Clerk's Backend API, and mend what webhooks missed", run=reconcile
 )
 
+EXPORT = Job[Settings](name=export.JOB, help=export.HELP, run=lambda _, __: export.export(sys.argv[2:]))
+
+
+def main() -> int:
+    """Do what the command line asks."""
+    if sys.argv[1:2] == [export.JOB]:  # before the settings, none of which it needs
+        return export.export(sys.argv[2:])
+    return run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE, KEYS, EXPORT])
+
+
 if __name__ == "__main__":
-    sys.exit(run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE, KEYS]))
+    sys.exit(main())

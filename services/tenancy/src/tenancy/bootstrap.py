@@ -1,6 +1,8 @@
 """How tenancy is put together: the only place that knows every class."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -9,9 +11,12 @@ from servicekit.clerk import Facts
 from servicekit.database import Database
 from servicekit.deciding_service import DecidingService
 from servicekit.keyring import Keyring
+from tenancy.adapters.archive import Archive
 from tenancy.adapters.clerk import ClerkApi
 from tenancy.adapters.data_keys import DatabaseShelf
+from tenancy.adapters.gateway import GatewayApi, Token
 from tenancy.application.decider import TenancyDecider
+from tenancy.application.export import Export
 from tenancy.application.reconciliation import Reconciliation, Summary
 from tenancy.entrypoints.http import roster_routes
 from tenancy.entrypoints.keys import key_routes
@@ -36,6 +41,18 @@ async def reconcile(settings: Settings, secret_key: str) -> Summary:
         clerk = await stack.enter_async_context(ClerkApi(settings.clerk_api_url, secret_key))
         facts = Facts(settings.clerk_namespace, names=keyring is not None)
         return await Reconciliation(database, clerk, facts, keyring).run()
+
+
+async def export(gateway: str, token: Token, out: Path, *, tell: Callable[[str], None]) -> None:
+    """Write what a gateway tells of the token's tenant into a zip at ``out``; ``tell`` hears how far it got.
+
+    Raises:
+        ExportError: it can't be had; there is no zip.
+        OSError: the zip can't be written, or is there already.
+    """
+    with Archive.at(out) as archive:
+        async with GatewayApi(gateway, token, tell=tell) as source:
+            await Export(source, archive, gateway=gateway, tell=tell).run()
 
 
 def make_app(settings: Settings) -> FastAPI:

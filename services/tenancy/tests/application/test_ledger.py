@@ -13,6 +13,7 @@ from production_contracts.commands import (
     AmendArtist,
     ArchiveArtist,
     Author,
+    CloseTenant,
     Command,
     CommandBody,
     CreateArtist,
@@ -85,13 +86,18 @@ batches = _batches(on_artists | facts | people)
 artist_batches = _batches(on_artists)
 
 
-def _command(tenant: UUID, artist: UUID, data: Record) -> Command:
+def _command(tenant: UUID, artist: UUID, data: Record, versions: list[int] | None = None) -> Command:
     return Command(
         id=uuid4(),
         type=commands.BY_DATA[type(data)],
         tenant_id=tenant,
         aggregate_id=artist,
-        body=CommandBody(author=Author(sub="user_ana", role=Role.ADMIN, iat=1), expires_at=NOON, data=data),
+        body=CommandBody(
+            author=Author(sub="user_ana", role=Role.ADMIN, iat=1),
+            expires_at=NOON,
+            expected_versions=versions,
+            data=data,
+        ),
     )
 
 
@@ -102,11 +108,11 @@ class _Worker:
         self.ledger = TenancyLedger({}, ArtistLedger({}), MemberLedger({}, {}), PeopleLedger({}))
         self.events: defaultdict[UUID, list[NewEvent]] = defaultdict(list)
 
-    def decide(self, tenant: UUID, artist: UUID, data: Record) -> Decision:
+    def decide(self, tenant: UUID, artist: UUID, data: Record, *, versions: list[int] | None = None) -> Decision:
         if isinstance(data, RecordPerson | ForgetPerson):
             tenant = uuid5(PEOPLE, data.sub)
         stream = self.events[tenant]
-        decision = self.ledger.decide(_command(tenant, artist, data), position=len(stream) + 1, now=NOON)
+        decision = self.ledger.decide(_command(tenant, artist, data, versions), position=len(stream) + 1, now=NOON)
         stream.extend(decision.events)
         return decision
 
@@ -165,7 +171,10 @@ def test_facts_in_any_order_and_number_leave_the_same_behind(told: list[Record],
     for worker in (first, second):
         rows = worker.rows(TENANTS[0])
         known = worker.ledger._people._people
-        states.append(({key: {n: v for n, v in row.items() if n not in by_order} for key, row in rows.items()}, known))
+        told_of = {key: {n: v for n, v in row.items() if n not in by_order} for key, row in rows.items()}
+        if told_of.get(TENANTS[0], {}).get("status") == "deleted":
+            told_of = {TENANTS[0]: {"status": "deleted"}}  # what had been heard of it by then does not matter any more
+        states.append((told_of, known))
     assert states[0] == states[1]
 
 
@@ -199,6 +208,37 @@ def test_a_member_is_added_changed_removed_and_added_again() -> None:
         ("MemberRemoved", None, "2027-05-08T12:03:00.000Z"),
         ("MemberAdded", "org:viewer", None),
     ]
+
+
+@given(batches, st.sampled_from([DeleteTenant(as_of=NOON), CloseTenant()]))
+def test_nothing_happens_to_a_tenant_after_its_end(asked: list[tuple[UUID, UUID, Record]], ending: Record) -> None:
+    worker = _Worker()
+    for one in asked[: len(asked) // 2]:
+        worker.decide(*one)
+    ended = worker.decide(TENANTS[0], ARTISTS[0], ending)
+    assert ended.body["status"] == "deleted" or ended.status == 403
+    before = list(worker.events[TENANTS[0]])
+    assert before[-1].type == "TenantDeleted"
+    for _, artist, data in asked[len(asked) // 2 :]:
+        worker.decide(TENANTS[0], artist, data)
+    assert worker.events[TENANTS[0]] == before
+
+
+def test_an_owner_deletes_a_tenant_that_is_as_it_was_seen() -> None:
+    worker = _Worker()
+    worker.decide(TENANTS[0], ARTISTS[0], RecordTenant(org_id="org", name="Acme", as_of=NOON))
+    refused = worker.decide(TENANTS[0], ARTISTS[0], CloseTenant(), versions=[1])
+    assert (refused.status, refused.body["type"]) == (412, "/problems/version-mismatch")
+    deleted = worker.decide(TENANTS[0], ARTISTS[0], CloseTenant(), versions=[2])
+    assert (deleted.status, deleted.body["name"], deleted.body["version"]) == (200, "Acme", 3)
+    assert [event.type for event in deleted.events] == ["TenantDeleted"]
+    assert worker.decide(TENANTS[0], ARTISTS[0], CloseTenant()).status == 403
+
+
+def test_of_a_tenant_that_was_never_heard_of_a_tombstone_is_left() -> None:
+    worker = _Worker()
+    assert worker.decide(TENANTS[0], ARTISTS[0], CloseTenant()).status == 200
+    assert [event.type for event in worker.events[TENANTS[0]]] == ["TenantCreated", "TenantDeleted"]
 
 
 def test_a_deleted_tenant_stays_deleted_and_refuses_its_users() -> None:

@@ -18,7 +18,7 @@ from servicekit import key_api
 from servicekit.clock import now
 from servicekit.keyring import Kept
 from servicekit.masters import DataKey, LocalMaster, Masters, NotUnwrappedError, WrappedKey
-from tenancy.entrypoints.command_line import KEYS
+from tenancy.entrypoints.command_line.rotation import KEYS
 
 OLD, NEW = bytes(32), bytes([7]) * 32
 MASTERS = Masters([LocalMaster("old", OLD)])

@@ -94,6 +94,12 @@ class Caller:
         """Change."""
         return await self.call("PATCH", path, body, headers=headers)
 
+    async def delete(
+        self, path: str, query: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Delete."""
+        return await self.call("DELETE", path, query=query, headers=headers)
+
     async def make(self, path: str, **body: Any) -> Any:  # noqa: ANN401 - JSON
         """Post what must be created, and give it.
 

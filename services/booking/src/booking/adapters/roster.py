@@ -1,5 +1,6 @@
 """The roster as booking knows it: a projection of ``tenancy.events.v1`` in booking's own database.
 
+It also keeps, for good, which tenants are deleted: from then on booking refuses them, whoever still holds a token.
 Every instance follows all partitions, in no group: how far it got stands in ``roster_offsets``, in the transaction of
 the rows, so that neither can be ahead of the other, and any instance can say whether the roster has passed an offset.
 All SQL on the roster's tables stands here.
@@ -21,7 +22,9 @@ from sqlalchemy import text
 from booking.adapters.bookings import Key, artist_states
 from production_contracts.artists import Artist
 from production_contracts.envelope import UnreadableError, read_event, tenant_key
+from production_contracts.events import TENANT_DELETED
 from production_contracts.topics import TENANCY_EVENTS
+from servicekit import journal
 from servicekit.database import Database
 from servicekit.dead_letters import DeadLetters
 from servicekit.ends import TopicEnds
@@ -54,7 +57,8 @@ NOWHERE: Mapping[int, int] = MappingProxyType({})
 
 log = structlog.get_logger(__name__)
 
-_Received = tuple[Record, UUID, Artist]
+_Received = tuple[Record, UUID, Artist | None]
+"""What a record tells of a tenant: an artist, or that it is deleted (None)."""
 
 
 class Roster:
@@ -92,7 +96,9 @@ class Roster:
         for record in new:
             try:
                 event = read_event(record.key, record.value, record.headers)
-                if event is not None and event.type.data is Artist:
+                if event is not None and event.type is TENANT_DELETED:
+                    received.append((record, event.tenant_id, None))
+                elif event is not None and event.type.data is Artist:
                     received.append((record, event.tenant_id, Artist.model_validate(event.event["data"])))
             except UnreadableError as error:
                 await self._dead_letters.put(record, str(error))
@@ -134,7 +140,10 @@ class Roster:
 
     async def _store(self, received: Sequence[_Received], offsets: Mapping[int, int] = NOWHERE) -> None:
         latest: dict[Key, Artist] = {}
+        deleted = {tenant for _, tenant, artist in received if artist is None}
         for _, tenant, artist in received:
+            if artist is None:
+                continue
             before = latest.get((tenant, artist.id))
             if before is None or before.version < artist.version:
                 latest[tenant, artist.id] = artist
@@ -150,6 +159,8 @@ class Roster:
                         "versions": [artist.version for artist in latest.values()],
                     },
                 )
+            if deleted:
+                await journal.mark_deleted(connection, deleted)
             if offsets:
                 await connection.execute(_PUT_OFFSETS, {"partitions": list(offsets), "offsets": list(offsets.values())})
 

@@ -6,8 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.adapters import bookings
-from booking.application.representation import booking_json, booking_of
-from production_contracts.bookings import SealedBooking
+from booking.application.representation import booking_after, booking_json, booking_of
 from servicekit.jobs import Rows
 
 
@@ -20,8 +19,8 @@ class BookingProjection:
 
     def fold(self, rows: Rows, event: dict[str, Any]) -> None:
         """Take one event into a tenant's bookings."""
-        data = SealedBooking.model_validate(event["data"])
-        rows[data.id] = data.model_dump(mode="json")
+        data = booking_after(event["data"])
+        rows[UUID(data["id"])] = data
 
     async def read(self, connection: AsyncConnection, tenant_id: UUID) -> Rows:
         """Read a tenant's bookings as they are stored."""

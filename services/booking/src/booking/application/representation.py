@@ -38,6 +38,11 @@ def conflict_json(booking: Booking) -> dict[str, str]:
     return {"booking_id": str(booking.id), "status": booking.status.value, **slot_json(booking.slot)}
 
 
+def booking_after(data: dict[str, Any]) -> dict[str, Any]:
+    """Write the booking that an event's data tells, without what the event tells besides."""
+    return SealedBooking.model_validate(data).model_dump(mode="json")
+
+
 def booking_of(data: dict[str, Any]) -> Booking:
     """Read a booking from an event's data; what an event of before does not tell is null."""
     record = SealedBooking.model_validate(data)

@@ -1,25 +1,25 @@
 """The read API: bookings, their events, and when an artist is free; asked by the gateway with the caller's token."""
 
-import base64
-import binascii
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from booking.adapters import bookings
+from booking.adapters import bookings, history
 from booking.adapters.bookings import Filters
 from booking.adapters.roster import Roster
-from booking.application.representation import booking_json, conflict_json, slot_json
+from booking.application.representation import booking_after, booking_json, conflict_json, slot_json
 from booking.domain.booking import Booking, Slot
 from booking.domain.calendar import free_within
+from booking.entrypoints import cursors
+from booking.entrypoints.cursors import PastList
 from production_contracts import problems
-from production_contracts.times import Timestamp, check_range, format_timestamp, parse_timestamp
-from servicekit import journal
-from servicekit.owner_api import After, EventLimit, MinPosition, Owner
+from production_contracts.times import Timestamp, check_range, format_timestamp
+from servicekit import clock, journal
+from servicekit.owner_api import After, EventLimit, MinPosition, Owner, Snapshot
 from servicekit.problems import NOT_THERE, ProblemError, invalid_request
 
 LARGEST_PAGE = 200
@@ -29,18 +29,12 @@ From = Annotated[Timestamp | None, Query(alias="from")]
 To = Annotated[Timestamp | None, Query(alias="to")]
 
 
-def _cursor(booking: Booking) -> str:
-    key = [format_timestamp(booking.slot.start), str(booking.id)]
-    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        start, booking_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return parse_timestamp(start), UUID(booking_id)
-    except (ValueError, TypeError, AttributeError, binascii.Error):
-        detail = "not a cursor of ours: take next_cursor of the page before"
-        raise invalid_request([{"pointer": "#/query/cursor", "detail": detail}]) from None
+def _past(as_of: datetime) -> datetime:
+    """Hold that a moment is not in the future: what will have happened is in no event yet."""
+    if as_of > clock.now():
+        detail = "this moment lies in the future: nothing is known of it yet"
+        raise invalid_request([{"pointer": "#/query/as_of", "detail": detail}])
+    return as_of
 
 
 def _window(since: datetime | None, until: datetime | None) -> Slot:
@@ -55,8 +49,8 @@ def _window(since: datetime | None, until: datetime | None) -> Slot:
     return Slot(since, until)
 
 
-def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
-    """Serve bookings and availability."""
+def booking_routes(owner: Owner) -> APIRouter:
+    """Serve bookings, as they are and as they were."""
     router = APIRouter(prefix="/v1")
 
     @router.get("/bookings")
@@ -68,19 +62,30 @@ def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
         status: Literal["pencil", "confirmed", "cancelled"] | None = None,
         limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
         cursor: str | None = None,
+        as_of: Timestamp | None = None,
         min_position: MinPosition = 0,
     ) -> Response:
-        after = None if cursor is None else _read_cursor(cursor)
-        filters = Filters(artist_id=artist_id, since=since, until=until, status=status, after=after)
+        filters = Filters(artist_id=artist_id, since=since, until=until, status=status)
+        if as_of is not None:
+            asked = PastList(as_of=_past(as_of), filters=filters)
+            async with owner.snapshot(request, min_position) as snapshot:
+                return await _past_page(snapshot, asked, limit, cursor)
+        if cursor is not None:
+            filters = replace(filters, after=cursors.read(cursor))
         async with owner.snapshot(request, min_position) as snapshot:
             found = await bookings.select(snapshot.connection, snapshot.tenant_id, filters, limit + 1)
             page = found[:limit]
-            more = _cursor(page[-1]) if len(found) > limit else None
+            more = cursors.write(page[-1]) if len(found) > limit else None
             return snapshot.answer({"items": [booking_json(booking) for booking in page], "next_cursor": more})
 
     @router.get("/bookings/{booking_id}")
-    async def get_booking(request: Request, booking_id: UUID, min_position: MinPosition = 0) -> Response:
+    async def get_booking(
+        request: Request, booking_id: UUID, as_of: Timestamp | None = None, min_position: MinPosition = 0
+    ) -> Response:
+        moment = None if as_of is None else _past(as_of)
         async with owner.snapshot(request, min_position) as snapshot:
+            if moment is not None:
+                return await _past_booking(snapshot, booking_id, moment)
             booking = await bookings.get(snapshot.connection, snapshot.tenant_id, booking_id)
             if booking is None:
                 raise ProblemError(problems.NOT_FOUND, NOT_THERE)
@@ -101,6 +106,13 @@ def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
             position = found[-1]["position"] if found else min(after, snapshot.position)
             return snapshot.answer({"items": found, "position": position})
 
+    return router
+
+
+def availability_routes(owner: Owner, roster: Roster) -> APIRouter:
+    """Serve when artists are taken and free."""
+    router = APIRouter(prefix="/v1")
+
     @router.get("/artists/{artist_id}/availability")
     async def availability(
         request: Request, artist_id: UUID, since: From = None, until: To = None, min_position: MinPosition = 0
@@ -119,6 +131,27 @@ def booking_routes(owner: Owner, roster: Roster) -> APIRouter:
             return snapshot.answer(_availability(artist_id, window, busy))
 
     return router
+
+
+async def _past_booking(snapshot: Snapshot, booking_id: UUID, as_of: datetime) -> Response:
+    position = await journal.position_at(snapshot.connection, snapshot.tenant_id, as_of)
+    found = await history.booking_at(snapshot.connection, snapshot.tenant_id, booking_id, position)
+    if found is None:
+        raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+    return snapshot.answer(booking_after(found), position=position)
+
+
+async def _past_page(snapshot: Snapshot, asked: PastList, limit: int, cursor: str | None) -> Response:
+    """Answer a page of the past: the first finds the position of its moment, the others keep to it."""
+    connection, tenant_id = snapshot.connection, snapshot.tenant_id
+    if cursor is None:
+        position, after = await journal.position_at(connection, tenant_id, asked.as_of), None
+    else:
+        position, after = asked.read(cursor)
+    page = await history.page_at(connection, tenant_id, position, asked.filters, limit=limit, after=after)
+    more = None if page.more is None else asked.write(position, page.more)
+    items = [booking_after(data) for data in page.items]
+    return snapshot.answer({"items": items, "next_cursor": more}, position=position)
 
 
 def _unknown_artist(*, doubtful: bool) -> ProblemError:

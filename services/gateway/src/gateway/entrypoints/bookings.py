@@ -91,7 +91,7 @@ class Bookings:
         """``GET /v1/bookings/{id}``."""
         principal = await self._admission.admit(request, Permission.BOOKINGS_READ)
         path = f"{COLLECTION}/{conditions.path_id(request)}"
-        inquiry = queries.inquiry(request, path, queries.read(request, queries.NoQuery))
+        inquiry = queries.inquiry(request, path, queries.read(request, queries.PastQuery))
         return answers.single(request, await self._reader.booking(principal, inquiry))
 
     async def history(self, request: Request) -> Response:

@@ -40,6 +40,7 @@ Position = Annotated[int, Field(ge=0, le=LARGEST_POSITION, description="Events p
 Sequence = Annotated[int, Field(ge=0, le=LARGEST_POSITION, description="Entries past this sequence"), _Number]
 From = Annotated[Timestamp | None, Field(alias="from", description="What ends after this")]
 To = Annotated[Timestamp | None, Field(alias="to", description="What starts before this")]
+AsOf = Annotated[Timestamp | None, Field(description="As it was at this moment, which is not in the future")]
 
 
 class BookingQuery(Asked):
@@ -49,6 +50,7 @@ class BookingQuery(Asked):
     start_time: From = None
     end_time: To = None
     status: BookingStatus | None = Field(default=None, description="In this state")
+    as_of: AsOf = None
     limit: PageLimit = 50
     cursor: Cursor | None = None
 
@@ -58,6 +60,12 @@ class BookingQuery(Asked):
             message = "from must lie before to"
             raise ValueError(message)
         return self
+
+
+class PastQuery(Asked):
+    """Query of ``GET /v1/bookings/{id}``."""
+
+    as_of: AsOf = None
 
 
 class AvailabilityQuery(Asked):
@@ -108,6 +116,12 @@ class HistoryQuery(Asked):
 
     after: Position = 0
     limit: EventLimit = 100
+
+
+class DeletionQuery(Asked):
+    """Query of ``DELETE /v1/tenant``."""
+
+    confirm: Id = Field(description="The id of the tenant, so that none is deleted by mistake")
 
 
 class NoQuery(Asked):

@@ -1,4 +1,4 @@
-"""What is on record: events of a stream, its audit trail, what became of a command, the tenant and its members."""
+"""What is on record: events of a stream, its audit trail, what became of a command, and the members of the tenant."""
 
 from typing import Final
 
@@ -45,12 +45,6 @@ class Records:
         principal = await self._admission.admit(request, Permission.BOOKINGS_READ)
         queries.read(request, queries.NoQuery)
         return answers.content(request, await self._reader.command(principal, request.path_params["id"]))
-
-    async def tenant(self, request: Request) -> Response:
-        """``GET /v1/tenant``."""
-        principal = await self._admission.admit(request, Permission.ROSTER_READ)
-        inquiry = queries.inquiry(request, "/v1/tenant", queries.read(request, queries.NoQuery))
-        return answers.content(request, await self._reader.pass_on(principal, "tenancy", inquiry))
 
     async def members(self, request: Request) -> Response:
         """``GET /v1/members``."""

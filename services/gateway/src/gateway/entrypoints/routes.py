@@ -6,16 +6,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.entrypoints import tenants
 from gateway.entrypoints.admission import OPERATION
 from gateway.entrypoints.artists import Artists
 from gateway.entrypoints.bookings import Bookings
 from gateway.entrypoints.records import Records
+from gateway.entrypoints.tenants import Tenants
 from gateway.entrypoints.webhooks import Webhooks
 
 Operate = Callable[[Request], Awaitable[Response]]
 
 
-def routes(bookings: Bookings, artists: Artists, records: Records, webhooks: Webhooks) -> list[Route]:
+def routes(
+    bookings: Bookings, artists: Artists, of_tenant: Tenants, records: Records, webhooks: Webhooks
+) -> list[Route]:
     """List the routes: one per address, so that ``Allow`` names every method that it knows."""
     return [
         _route("/v1/bookings", POST=bookings.create, GET=bookings.find),
@@ -31,7 +35,7 @@ def routes(bookings: Bookings, artists: Artists, records: Records, webhooks: Web
         _route("/v1/events", GET=records.events),
         _route("/v1/audit", GET=records.audit),
         _route("/v1/commands/{id}", GET=records.command),
-        _route("/v1/tenant", GET=records.tenant),
+        _route(tenants.PATH, GET=of_tenant.show, DELETE=of_tenant.delete),
         _route("/v1/members", GET=records.members),
         _route("/v1/webhooks/clerk", POST=webhooks.clerk),
     ]

@@ -11,7 +11,9 @@ from production_contracts import commands as asked
 from production_contracts import events, problems
 from production_contracts.commands import Command
 from production_contracts.roles import Permission
+from servicekit import journal
 from servicekit.deciding import Decision, NewEvent, refuse
+from servicekit.removals import TENANT_DELETED
 from tenancy.adapters import data_keys, roster
 from tenancy.application.artists import ArtistLedger, Decide
 from tenancy.application.members import MemberLedger
@@ -39,6 +41,7 @@ class TenancyLedger:
             **members.decides,
             asked.RecordTenant: self._record,
             asked.DeleteTenant: self._delete,
+            asked.CloseTenant: self._delete,
         }
 
     @classmethod
@@ -76,12 +79,16 @@ class TenancyLedger:
         """Write the net state; with a tenant that is deleted go the keys that sealed its fields, wherever they are."""
         await roster.put_tenants(connection, list(self._changed.values()))
         await data_keys.destroy(connection, self._deleted)
+        if self._deleted:
+            await journal.mark_deleted(connection, self._deleted)
         for part in self._parts:
             await part.save(connection)
 
     def _decide_for_known(self, tenant: Tenant, command: Command, stamp: Stamp) -> Decision:
-        if tenant.status is TenantStatus.DELETED and command.type.permission is not Permission.TENANT_WRITE:
-            return refuse(problems.FORBIDDEN, "this organisation is deleted", remember=False)
+        if tenant.status is TenantStatus.DELETED:
+            if command.type.permission is not Permission.TENANT_WRITE:
+                return refuse(problems.FORBIDDEN, TENANT_DELETED, remember=False)
+            return Decision(status=200, body=tenant_json(tenant))  # whatever is told later changes nothing
         try:
             return self._decide[type(command.body.data)](command, stamp)
         except RefusalError as refusal:
@@ -95,7 +102,9 @@ class TenancyLedger:
         return self._settle(tenant, after, events.TENANT_AMENDED)
 
     def _delete(self, command: Command, stamp: Stamp) -> Decision:
+        """Delete the tenant, as the identity provider tells or its owner asks."""
         tenant = self._tenants[command.tenant_id]
+        tenant.expect(command.body.expected_versions)
         self._deleted.add(tenant.id)
         return self._settle(tenant, tenant.delete(stamp), events.TENANT_DELETED)
 

@@ -169,6 +169,8 @@ class Reconciliation:
             invited = {one.id: one for one in await members.all_invitations(connection, tenant_id)}
         stamp = Stamp(actor=AUTHOR, at=now(), position=0)
         tenant = tenant or found(tenant_id, stamp)
+        if tenant.status is TenantStatus.DELETED:
+            return []
         news = []
         for fact in told:
             after: object = None

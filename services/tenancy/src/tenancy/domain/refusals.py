@@ -25,6 +25,6 @@ class ArtistExistsError(RefusalError):
 
 
 class VersionMismatchError(RefusalError):
-    """The artist has moved on since the caller saw it."""
+    """The artist or tenant has moved on since the caller saw it."""
 
     slug = "version-mismatch"

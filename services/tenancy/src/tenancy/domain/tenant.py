@@ -10,6 +10,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from tenancy.domain.facts import Rank, rank
+from tenancy.domain.refusals import VersionMismatchError
 from tenancy.domain.stamp import Stamp
 
 
@@ -36,10 +37,20 @@ class Tenant:
     updated_at: datetime | None = None
 
     def record(self, stamp: Stamp, *, org_id: str, name: str | None, slug: str | None, as_of: datetime) -> Self | None:
-        """Take note of what it is called; None where something newer is known."""
-        if rank(as_of, org_id, name, slug) <= self._rank:
+        """Take note of what it is called; None where something newer is known, or where it is deleted."""
+        if self.status is TenantStatus.DELETED or rank(as_of, org_id, name, slug) <= self._rank:
             return None
         return self._changed(stamp, org_id=org_id, name=name, slug=slug, as_of=as_of)
+
+    def expect(self, versions: list[int] | None) -> None:
+        """Hold that the caller has seen this version (None: the caller does not mind).
+
+        Raises:
+            VersionMismatchError: the tenant has moved on.
+        """
+        if versions is not None and self.version not in versions:
+            message = f"the tenant is at version {self.version}: read it again and decide anew"
+            raise VersionMismatchError(message)
 
     def delete(self, stamp: Stamp) -> Self | None:
         """Take note that it is deleted; None where that is known."""

@@ -136,6 +136,12 @@ TENANT: Final[JSON] = {
     "created_at": MOMENT,
     "updated_at": MOMENT,
 }
+TENANT_DELETED: Final[JSON] = TENANT | {
+    "status": "deleted",
+    "version": 3,
+    "position": 9,
+    "updated_at": MOMENT_AFTER,
+}
 MEMBER_PAGE: Final[JSON] = {
     "items": [
         {

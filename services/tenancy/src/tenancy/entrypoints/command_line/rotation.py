@@ -39,7 +39,7 @@ async def change_keys(settings: Settings, masters: Masters, asked: argparse.Name
         MasterAwayError: a master key can't be asked; what was done before stays done.
     """
     async with AsyncExitStack() as stack:
-        database = Database(settings.database_url, pool_size=2, command_timeout=settings.database_timeout_seconds)
+        database = Database(settings.database, pool_size=2, command_timeout=settings.database_timeout_seconds)
         stack.push_async_callback(database.stop)
         rotation = Rotation(database, await stack.enter_async_context(masters))
         if asked.what == "rotate":
