@@ -22,9 +22,9 @@ def trail(story: Story) -> Finding:
             story.breach(f"entry {flaw.sequence} of the trail of {stream}: {flaw.what}", tenant) for flaw in flaws
         ]
         for entry in entries:
-            command = (stream, tenant, entry["command_id"])
-            entered[command] += 1
-            logged = outcomes.get(command)
+            named = (stream, tenant, entry["command_id"])
+            entered[named] += 1
+            logged = outcomes.get(named)
             if logged is None or (logged.status, logged.position) != (entry["status"], entry["position"]):
                 what = f"entry {entry['sequence']} of the trail of {stream} tells what the command log does not"
                 breaches.append(story.breach(what, tenant, outcomes=[logged] if logged else []))
