@@ -12,6 +12,7 @@ import booking.application.ledger
 import booking.domain.calendar
 import booking.entrypoints.http
 import gateway.application.desk
+import gateway.application.refusals
 import gateway.domain.preconditions
 import gateway.entrypoints.bodies
 import gateway.entrypoints.front
@@ -33,7 +34,7 @@ from booking.settings import Settings as DecidingSettings
 from gateway.settings import Settings as GatewaySettings
 from notifications.settings import Settings as NotificationsSettings
 from pages.markdown import code, duration, number, size, table
-from production_contracts import artists, bookings, dead_letters, money, times, topics
+from production_contracts import artists, audit, bookings, dead_letters, money, times, topics
 
 _HEAD: Final = """\
 # Limits
@@ -116,6 +117,10 @@ def _requests() -> Iterator[Limit]:
     hooks = number(gateway.entrypoints.webhooks.MOST_IN_HAND)
     yield _limit("webhooks in hand at one gateway", hooks, f"{_UNAVAILABLE}: Svix sends them again")
     yield _limit("requests in hand at one gateway", _gateway("requests_in_hand"), f"{_UNAVAILABLE}, unread")
+    trail = number(gateway.application.refusals.MOST_IN_HAND)
+    yield _limit("refused calls on their way to the audit trail", trail, "logged, and not in the trail")
+    agent = f"{number(audit.LONGEST_AGENT)} characters"
+    yield _limit("`User-Agent` in the audit trail", agent, "cut; what is not printable ASCII is told as `?`")
     yield _limit("`Idempotency-Key`", "1 to 255 visible ASCII characters", _INVALID)
     tags = number(gateway.domain.preconditions.LONGEST_LIST)
     yield _limit("entity tags in one `If-Match`", tags, _INVALID)
@@ -160,7 +165,7 @@ def _pages() -> Iterator[Limit]:
     items = number(gateway.entrypoints.queries.LARGEST_PAGE)
     history = number(gateway.entrypoints.queries.LARGEST_EVENT_PAGE)
     yield _limit("items in a page of bookings or artists", items, _INVALID)
-    yield _limit("events in a page", history, _INVALID)
+    yield _limit("events, or entries of an audit trail, in a page", history, _INVALID)
     yield _limit("a position in a query", number(gateway.entrypoints.queries.LARGEST_POSITION), _INVALID)
 
 
@@ -234,6 +239,7 @@ def _retention() -> Iterator[Limit]:
     for_ever = ", ".join(code(topic.name) for topic in topics.TOPICS if topic.retention_ms == topics.FOR_EVER)
     yield _limit(f"records of {for_ever}, of the dead-letter topics and of their audit", "for ever", "")
     days = number(servicekit.jobs.COMMAND_LOG_DAYS)
+    yield _limit("entries of the audit trail", "for ever", "")
     yield _limit("outcomes in the command log", f"{days} days", "removed by `prune`; the idempotency key is free again")
     partitions = f"{topics.PARTITIONS_LOCAL} locally, {topics.PARTITIONS_PRODUCTION} in production"
     yield _limit("partitions of a topic", partitions, "instances beyond them do nothing")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from local_stack.chaos.checks import calendar, commands, streams, watchers
+from local_stack.chaos.checks import calendar, commands, streams, trail, watchers
 from local_stack.chaos.mutations import MUTATIONS
 from pages.markdown import code, table
 
@@ -44,6 +44,7 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "A tenant sees only its own": (watchers.WATCHERS,),
     "Nothing is silently dropped": (commands.NOTHING_DROPPED,),
+    "Each decided command has one entry in its tenant's audit trail, chained to the one before": (trail.TRAIL,),
     "An artist whose creation was answered is never refused as unknown": (commands.CAUSE_BEFORE_EFFECT,),
 }
 """Each promise, and the checks that hold the system to it."""

@@ -105,7 +105,12 @@ def _events() -> str:
 
 def _commands() -> str:
     rows = (
-        (code(kind.name), code(topics.COMMANDS_OF[kind.service].name), code(kind.permission.value), _link(kind.data))
+        (
+            code(kind.name),
+            code(topics.COMMANDS_OF[kind.service].name),
+            "nothing: it is refused already" if kind.is_refusal else code(kind.permission.value),
+            _link(kind.data),
+        )
         for kind in commands.COMMAND_TYPES
     )
     told = (

@@ -112,3 +112,23 @@ async def test_the_client_in_javascript_books_another_night_when_the_first_is_ta
     ]
     shown = (ROOT / "docs" / "how-to" / "frontend.md").read_text()
     assert all(told in shown for told in output.splitlines()[:5])
+
+
+async def test_an_outsider_verifies_the_trail_with_the_example_and_keeps_its_heads(
+    tenant: Tenant, tmp_path: Path
+) -> None:
+    artist = await tenant.artist("Ümit & Söhne ☾")
+    await tenant.booking(artist, venue="Übersee \u2028 \U0001f3b7 </script>")
+    example = localised("verify_audit.py", tenant, tmp_path)
+    output = await said(sys.executable, str(example), tenant.token(), cwd=tmp_path)
+    assert output.splitlines() == [
+        "booking: 1 entries, as they were written",
+        "tenancy: 1 entries, as they were written",
+    ]
+    await tenant.booking(artist, 1)
+    assert "booking: 2 entries" in await said(sys.executable, str(example), tenant.token(), cwd=tmp_path)
+    kept = json.loads((tmp_path / "audit.json").read_text())
+    assert kept["booking"].keys() == {"1", "2"}
+    (tmp_path / "audit.json").write_text(json.dumps(kept | {"booking": {"1": "0" * 64}}))
+    with pytest.raises(AssertionError, match="written anew"):
+        await said(sys.executable, str(example), tenant.token(), cwd=tmp_path)

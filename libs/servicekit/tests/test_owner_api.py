@@ -17,6 +17,7 @@ from local_stack.databases import Database as FreshDatabase
 from local_stack.issuer import Issuer
 from production_contracts.roles import Permission
 from servicekit import journal, owner_api, problems
+from servicekit.audit import chain
 from servicekit.database import Database
 from servicekit.owner_api import Owner, journal_routes
 from servicekit.settings import IssuerSettings
@@ -243,3 +244,31 @@ async def test_while_the_database_is_away_it_is_unavailable_and_then_it_is_back(
         return (await api.get("/v1/events", org)).status == 200
 
     await until(back, "it answers again")
+
+
+async def test_the_audit_trail_is_paged_in_order_to_an_admin_as_it_is_chained(api: Api) -> None:
+    org, tenant = new_tenant()
+    empty = await api.get("/v1/audit", org, role="admin")
+    assert (empty.status, empty.body) == (200, {"items": [], "sequence": 0, "begins_at": 0})
+    await happen(api.database, tenant, 7)
+    found, after = [], 0
+    while True:
+        answer = await api.get(f"/v1/audit?after={after}&limit=3", org, role="admin", at_least=7)
+        assert (answer.status, answer.headers["Position"]) == (200, "7")
+        if not answer.body["items"]:
+            assert answer.body["sequence"] == 7
+            break
+        found += answer.body["items"]
+        after = answer.body["sequence"]
+    assert [entry["sequence"] for entry in found] == [1, 2, 3, 4, 5, 6, 7]
+    end, flaws = chain.examine(chain.begin("booking", tenant, 0), found)
+    assert (end.sequence, flaws) == (7, [])
+    assert (await api.get("/v1/audit?after=9", org, role="admin")).body["sequence"] == 7, "never past the end"
+
+
+@pytest.mark.parametrize("role", ["member", "viewer"])
+async def test_the_audit_trail_is_read_by_nobody_but_an_admin(api: Api, role: str) -> None:
+    org, tenant = new_tenant()
+    await happen(api.database, tenant)
+    answer = await api.get("/v1/audit", org, role=role)
+    assert (answer.status, answer.body["type"]) == (403, "/problems/forbidden")

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_stack.chaos.checker import CHECKS, Verdict, check
-from local_stack.chaos.checks import calendar, commands, streams, watchers
+from local_stack.chaos.checks import calendar, commands, streams, trail, watchers
 from local_stack.chaos.checks.finding import Breach
 from local_stack.chaos.checks.streams import told
 from local_stack.chaos.evidence import Command, DeadLetter, Event, Evidence, Head, Outcome, Published
 from local_stack.chaos.history import Action, Call, Fault, Line, Settled, Told
 from local_stack.clients.nights import night
 from production_contracts import events as contract
+from servicekit.audit import chain
 
 ANYTHING = UUID(int=0)
 TENANT, OTHER = str(uuid5(ANYTHING, "tenant")), str(uuid5(ANYTHING, "other"))
@@ -43,6 +44,7 @@ class World:
     roster: dict[str, dict[str, tuple[str, str | None, int]]] = field(default_factory=dict)
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
     clock: float = 0.0
+    doctor_trail: Callable[[dict[tuple[str, str], list[dict[str, Any]]]], object] = len
 
     def act(self, action: Action, path: str, asked: Mapping[str, Any], kind: str, data: dict[str, Any]) -> Call:
         """Let a client ask for something, once, and be told that it happened."""
@@ -146,6 +148,24 @@ class World:
             data=message["data"],
         )
 
+    def trails(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """Chain an entry for each outcome; ``doctor_trail`` changes them."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for outcome in self.outcomes:
+            place = (outcome.stream, outcome.tenant_id)
+            entries = found.setdefault(place, [])
+            begin = chain.begin(outcome.stream, UUID(outcome.tenant_id), 0)
+            link, _ = chain.examine(begin, entries)
+            entry = {
+                "sequence": len(entries) + 1,
+                "command_id": outcome.command_id,
+                "status": outcome.status,
+                "position": outcome.position,
+            }
+            entries.append({**entry, "digest": chain.digest_of(link.digest, entry).hex()})
+        self.doctor_trail(found)
+        return found
+
     def verdict(self) -> Verdict:
         """Ask the checker."""
         evidence = Evidence(
@@ -155,6 +175,7 @@ class World:
             rows=self.rows,
             roster=self.roster,
             outcomes=self.outcomes,
+            trails=self.trails(),
             commands=self.commands,
             dead_letters=self.dead,
         )
@@ -599,6 +620,29 @@ def test_an_artist_that_was_refused_as_unknown_after_it_was_answered_is_found(wo
 def test_an_artist_that_was_refused_as_unknown_while_it_was_being_made_is_no_breach(world: World) -> None:
     unknown_artist(world, began=3.2)
     assert not world.verdict().breaches
+
+
+def test_an_entry_that_was_changed_is_found(world: World) -> None:
+    world.doctor_trail = lambda trails: trails["booking", TENANT][1].update(actor="user_eve")
+    assert "entry 2 of the trail of booking: it is not what was chained" in only(world.verdict(), trail.TRAIL).what
+
+
+def test_an_outcome_without_an_entry_is_found_with_what_its_client_was_told(world: World) -> None:
+    world.doctor_trail = lambda trails: trails["booking", TENANT].pop()
+    breach = only(world.verdict(), trail.TRAIL)
+    assert "has 0 entries in the trail of booking" in breach.what
+    assert [line.action for line in breach.told if isinstance(line, Call)] == ["confirm"]
+
+
+def test_an_entry_of_a_command_that_has_no_such_outcome_is_found(world: World) -> None:
+    def doctor(trails: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+        last = trails["booking", TENANT][-1]
+        entry = {"sequence": 5, "command_id": named("never asked"), "status": 200, "position": 4}
+        digest = chain.digest_of(bytes.fromhex(last["digest"]), entry).hex()
+        trails["booking", TENANT].append({**entry, "digest": digest})
+
+    world.doctor_trail = doctor
+    assert "tells what the command log does not" in only(world.verdict(), trail.TRAIL).what
 
 
 def test_a_printed_breach_tells_calls_faults_that_overlapped_events_and_outcomes_and_nothing_else(world: World) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from local_stack.chaos.checks import calendar, commands, streams, watchers
+from local_stack.chaos.checks import calendar, commands, streams, trail, watchers
 from local_stack.chaos.checks.finding import Breach, Finding
 from local_stack.chaos.checks.story import Story
 from local_stack.chaos.evidence import Evidence
@@ -22,6 +22,7 @@ CHECKS: Final[Mapping[str, Callable[[Story], Finding]]] = {
     watchers.WATCHERS: watchers.watchers,
     commands.NOTHING_DROPPED: commands.nothing_dropped,
     commands.CAUSE_BEFORE_EFFECT: commands.cause_before_effect,
+    trail.TRAIL: trail.trail,
 }
 
 

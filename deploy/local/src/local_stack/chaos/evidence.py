@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from production_contracts.events import STREAMS
 from production_contracts.members import InvitationEventData, MemberEventData, invitation_id, member_id
 from production_contracts.times import format_timestamp
 from production_contracts.topics import COMMANDS_OF, DEAD_LETTER_TOPICS, EVENTS_OF
+from servicekit.audit.store import entry_of
 
 Stream = str
 """``booking`` or ``tenancy``: the stream, the service that owns it, and its database."""
@@ -112,6 +114,8 @@ class Evidence:
     roster: Mapping[str, Mapping[str, tuple[str, str | None, int]]]
     """Booking's own, by tenant and artist: status, time zone and version."""
     outcomes: Sequence[Outcome]
+    trails: Mapping[Place, Sequence[dict[str, Any]]]
+    """The audit trails, in order of sequence, each entry as the JSON object of `audit.AuditEntry`."""
     commands: Sequence[Command]
     dead_letters: Sequence[DeadLetter]
 
@@ -122,6 +126,7 @@ class _Stored:
     events: dict[Place, list[Event]]
     rows: dict[Place, dict[str, dict[str, Any]]]
     outcomes: list[Outcome]
+    trails: dict[Place, list[dict[str, Any]]]
     roster: dict[str, dict[str, tuple[str, str | None, int]]]
 
 
@@ -151,6 +156,7 @@ async def collect(at: SystemAddresses, tenants: Collection[UUID]) -> Evidence:
         rows=booking.rows | tenancy.rows,
         roster=booking.roster,
         outcomes=booking.outcomes + tenancy.outcomes,
+        trails=booking.trails | tenancy.trails,
         commands=commands,
         dead_letters=dead,
     )
@@ -205,6 +211,7 @@ _OUTCOMES: Final = """
     select tenant_id, command_id, actor, idempotency_key, status, body, position
     from command_log where tenant_id = any (%s) order by tenant_id, position
 """
+_TRAILS: Final = "select * from audit where tenant_id = any (%s) order by tenant_id, sequence"
 _HEADS: Final = "select tenant_id, position, published from streams where tenant_id = any (%s)"
 _BOOKINGS: Final = "select * from bookings where tenant_id = any (%s)"
 _ROSTER: Final = "select tenant_id, id, status, time_zone, version from artists where tenant_id = any (%s)"
@@ -225,13 +232,16 @@ def _database(engines: Addresses, stream: Stream, tenants: list[UUID]) -> _Store
             for row in connection.execute(_HEADS, (tenants,))
         }
         outcomes = [_outcome(stream, row) for row in connection.execute(_OUTCOMES, (tenants,))]
+        trails: dict[Place, list[dict[str, Any]]] = defaultdict(list)
+        for row in connection.execute(_TRAILS, (tenants,)):
+            trails[stream, str(row["tenant_id"])].append(entry_of(SimpleNamespace(**row), stream))
         roster: dict[str, dict[str, tuple[str, str | None, int]]] = defaultdict(dict)
         if stream == "booking":
             for row in connection.execute(_ROSTER, (tenants,)):
                 told = (row["status"], row["time_zone"], row["version"])
                 roster[str(row["tenant_id"])][str(row["id"])] = told
         rows = _booking_rows(connection, tenants) if stream == "booking" else _tenancy_rows(connection, tenants)
-        return _Stored(heads=heads, events=events, rows=rows, outcomes=outcomes, roster=roster)
+        return _Stored(heads=heads, events=events, rows=rows, outcomes=outcomes, trails=trails, roster=roster)
 
 
 def _event(stream: Stream, row: DictRow) -> Event:

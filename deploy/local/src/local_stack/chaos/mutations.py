@@ -17,7 +17,7 @@ from booking.adapters import bookings
 from booking.adapters.roster import Roster
 from booking.domain.booking import Booking, Slot
 from booking.domain.calendar import Calendar
-from local_stack.chaos.checks import calendar, commands, streams, watchers
+from local_stack.chaos.checks import calendar, commands, streams, trail, watchers
 from notifications.application import admission
 from notifications.application.hubs import Hubs
 from notifications.domain.positions import LiveEvent
@@ -27,6 +27,8 @@ from production_contracts.artists import Artist
 from production_contracts.envelope import KafkaRecord
 from production_contracts.events import Stream
 from servicekit import journal, worker
+from servicekit.audit import store
+from servicekit.audit.chain import Entered
 from servicekit.journal import Head, KnownOutcome, LoggedOutcome, StoredEvent
 from servicekit.kafka import Record, _Consumption
 from servicekit.relay import Relay
@@ -90,6 +92,15 @@ def _forget_outcomes() -> None:
         await append(connection, stream, events, [], heads)
 
     _replace(journal, "append", append_events)
+
+
+def _skip_entries() -> None:
+    append = store.append
+
+    async def append_accepted(connection: AsyncConnection, entered: Sequence[Entered]) -> None:
+        await append(connection, [one for one in entered if one.decided.outcome == "accepted"])
+
+    _replace(store, "append", append_accepted)
 
 
 def _skip_events() -> None:
@@ -228,6 +239,12 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         breaks="writes events without the outcome of their command",
         bites=frozenset({commands.ONE_OUTCOME, commands.APPLIED_ONCE, commands.NOTHING_DROPPED}),
         apply=_forget_outcomes,
+    ),
+    "skip-entries": Mutation(
+        service="booking",
+        breaks="leaves refused commands out of the audit trail",
+        bites=frozenset({trail.TRAIL}),
+        apply=_skip_entries,
     ),
     "skip-events": Mutation(
         service="booking",

@@ -106,7 +106,7 @@ async def entries_after(
 ) -> list[dict[str, Any]]:
     """Read a tenant's entries past a sequence, in order, as JSON objects of `audit.AuditEntry`."""
     rows = await connection.execute(_AFTER, {"tenant": tenant_id, "after": after, "limit": limit})
-    return [_entry(row, stream) for row in rows]
+    return [entry_of(row, stream) for row in rows]
 
 
 async def entry_at(
@@ -114,7 +114,7 @@ async def entry_at(
 ) -> dict[str, Any] | None:
     """Read one entry, if it is there."""
     row = (await connection.execute(_AT, {"tenant": tenant_id, "sequence": sequence})).one_or_none()
-    return None if row is None else _entry(row, stream)
+    return None if row is None else entry_of(row, stream)
 
 
 async def standing(connection: AsyncConnection, stream: Stream, tenant_id: UUID) -> Standing:
@@ -143,7 +143,8 @@ async def unentered(connection: AsyncConnection, tenant_id: UUID, after: int, li
     return [(row.audited, row.command_id) for row in rows]
 
 
-def _entry(row: Any, stream: Stream) -> dict[str, Any]:  # noqa: ANN401 - a row of the columns above
+def entry_of(row: Any, stream: str) -> dict[str, Any]:  # noqa: ANN401 - a row of the columns above
+    """Write a row of the trail as the JSON object of `audit.AuditEntry`, as it was hashed."""
     finer = row.at.microsecond % 1000  # we write none: a time that has been changed by less than we tell shows too
     return {
         "stream": stream,
