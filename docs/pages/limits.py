@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+import booking.adapters.history
 import booking.adapters.roster
 import booking.application.ledger
 import booking.domain.calendar
@@ -30,6 +31,8 @@ import servicekit.removals
 import servicekit.replies
 import servicekit.server
 import servicekit.tokens
+import tenancy.adapters.gateway
+import tenancy.application.export
 from booking.settings import Settings as DecidingSettings
 from gateway.settings import Settings as GatewaySettings
 from notifications.settings import Settings as NotificationsSettings
@@ -166,6 +169,8 @@ def _pages() -> Iterator[Limit]:
     history = number(gateway.entrypoints.queries.LARGEST_EVENT_PAGE)
     yield _limit("items in a page of bookings or artists", items, _INVALID)
     yield _limit("events, or entries of an audit trail, in a page", history, _INVALID)
+    looked_at = number(booking.adapters.history.MOST_LOOKED_AT)
+    yield _limit("events that a page with `as_of` looks at", looked_at, "a shorter page, with a `next_cursor`")
     yield _limit("a position in a query", number(gateway.entrypoints.queries.LARGEST_POSITION), _INVALID)
 
 
@@ -241,6 +246,7 @@ def _retention() -> Iterator[Limit]:
     days = number(servicekit.jobs.COMMAND_LOG_DAYS)
     yield _limit("entries of the audit trail", "for ever", "")
     yield _limit("outcomes in the command log", f"{days} days", "removed by `prune`; the idempotency key is free again")
+    yield _limit("which tenants are deleted", "for ever", "")
     partitions = f"{topics.PARTITIONS_LOCAL} locally, {topics.PARTITIONS_PRODUCTION} in production"
     yield _limit("partitions of a topic", partitions, "instances beyond them do nothing")
     yield _limit("events the relay sends in a round", _round(), "the next round, at once")
@@ -271,5 +277,9 @@ def _outages() -> Iterator[Limit]:
     yield _limit("one batch in hand", stalled, "`/readyz` names the consumers")
     redis = _gateway("rate_limit_timeout_seconds", "s")
     yield _limit("Redis, at the gateway", redis, "each replica counts by itself")
+    tries = number(tenancy.adapters.gateway.TRIES)
+    yield _limit("tries of `tenancy export` for a page", tries, "no zip; start it again")
+    roster = number(tenancy.application.export.TRIES)
+    yield _limit("tries of `tenancy export` for a roster that changes meanwhile", roster, "no zip; start it again")
     lease = duration(servicekit.relay.LEASE_SECONDS)
     yield _limit("lease of a relay that has died", lease, "another instance takes over")

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -40,12 +41,13 @@ EventLimit = Annotated[int, Query(ge=1, le=LARGEST_EVENT_PAGE)]
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A read-only transaction on one tenant, and the head of its stream in it."""
+    """A read-only transaction on one tenant, and the head of its stream in it, with the time of its last event."""
 
     connection: AsyncConnection
     principal: Principal
     tenant_id: UUID
     position: int
+    last_at: datetime | None
 
     def answer(self, body: Any, *, position: int | None = None) -> Response:  # noqa: ANN401 - whatever JSON there is
         """Write a body with the snapshot's position; of the past, with the one that it was read at."""
@@ -98,6 +100,7 @@ class Owner:
                         principal=principal,
                         tenant_id=principal.tenant_id,
                         position=head.position,
+                        last_at=head.last_at,
                     )
                     return
             if clock() > deadline:

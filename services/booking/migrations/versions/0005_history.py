@@ -7,8 +7,9 @@ of one width and in UTC: in code point order they are in order of time.
 
 ``streams`` keeps when the last event was, so that the next is never earlier, and which tenants are deleted. Those
 deleted before this are on the topic only: the roster is read once more from its beginning, which changes nothing else.
+An instance of before that still runs would put its offsets back: stop them first.
 
-Adding stored columns writes ``events`` anew, once, under a lock: about a minute for ten million events.
+Adding stored columns writes ``events`` anew, once, under a lock that reads and writes wait for.
 """
 
 from alembic import op

@@ -145,6 +145,16 @@ async def test_a_moment_that_is_not_past_is_an_invalid_request(api: Api, story: 
             assert [error["pointer"] for error in refused.body["errors"]] == ["#/query/as_of"]
 
 
+async def test_the_time_of_the_last_event_is_no_future_though_our_clock_is_behind(api: Api, story: Story) -> None:
+    ahead = now() + timedelta(minutes=5)
+    with patch("servicekit.worker.now", lambda: ahead):
+        await api.bench.one(ask(story.tenant, night(story.artist, 20), expires_in=timedelta(hours=1)))
+    found = await api.get("/v1/bookings", story.org, as_of=format_timestamp(ahead))
+    assert (found.status, found.position, len(found.body["items"])) == (200, "6", 4)
+    refused = await api.get("/v1/bookings", story.org, as_of=format_timestamp(ahead + timedelta(milliseconds=1)))
+    assert refused.slug == "invalid-request"
+
+
 async def test_the_pages_of_a_list_are_of_one_state_though_something_happens_at_that_very_moment(
     api: Api, story: Story
 ) -> None:

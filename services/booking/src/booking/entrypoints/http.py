@@ -29,12 +29,16 @@ From = Annotated[Timestamp | None, Query(alias="from")]
 To = Annotated[Timestamp | None, Query(alias="to")]
 
 
-def _past(as_of: datetime) -> datetime:
-    """Hold that a moment is not in the future: what will have happened is in no event yet."""
-    if as_of > clock.now():
+async def _position_at(snapshot: Snapshot, as_of: datetime) -> int:
+    """Find the position of a moment.
+
+    Raises:
+        ProblemError: `invalid-request`: it is later than now, and than the last event, whose clock may have been ahead.
+    """
+    if as_of > clock.now() and (snapshot.last_at is None or as_of > snapshot.last_at):
         detail = "this moment lies in the future: nothing is known of it yet"
         raise invalid_request([{"pointer": "#/query/as_of", "detail": detail}])
-    return as_of
+    return await journal.position_at(snapshot.connection, snapshot.tenant_id, as_of)
 
 
 def _window(since: datetime | None, until: datetime | None) -> Slot:
@@ -67,7 +71,7 @@ def booking_routes(owner: Owner) -> APIRouter:
     ) -> Response:
         filters = Filters(artist_id=artist_id, since=since, until=until, status=status)
         if as_of is not None:
-            asked = PastList(as_of=_past(as_of), filters=filters)
+            asked = PastList(as_of=as_of, filters=filters)
             async with owner.snapshot(request, min_position) as snapshot:
                 return await _past_page(snapshot, asked, limit, cursor)
         if cursor is not None:
@@ -82,10 +86,9 @@ def booking_routes(owner: Owner) -> APIRouter:
     async def get_booking(
         request: Request, booking_id: UUID, as_of: Timestamp | None = None, min_position: MinPosition = 0
     ) -> Response:
-        moment = None if as_of is None else _past(as_of)
         async with owner.snapshot(request, min_position) as snapshot:
-            if moment is not None:
-                return await _past_booking(snapshot, booking_id, moment)
+            if as_of is not None:
+                return await _past_booking(snapshot, booking_id, as_of)
             booking = await bookings.get(snapshot.connection, snapshot.tenant_id, booking_id)
             if booking is None:
                 raise ProblemError(problems.NOT_FOUND, NOT_THERE)
@@ -134,7 +137,7 @@ def availability_routes(owner: Owner, roster: Roster) -> APIRouter:
 
 
 async def _past_booking(snapshot: Snapshot, booking_id: UUID, as_of: datetime) -> Response:
-    position = await journal.position_at(snapshot.connection, snapshot.tenant_id, as_of)
+    position = await _position_at(snapshot, as_of)
     found = await history.booking_at(snapshot.connection, snapshot.tenant_id, booking_id, position)
     if found is None:
         raise ProblemError(problems.NOT_FOUND, NOT_THERE)
@@ -145,7 +148,7 @@ async def _past_page(snapshot: Snapshot, asked: PastList, limit: int, cursor: st
     """Answer a page of the past: the first finds the position of its moment, the others keep to it."""
     connection, tenant_id = snapshot.connection, snapshot.tenant_id
     if cursor is None:
-        position, after = await journal.position_at(connection, tenant_id, asked.as_of), None
+        position, after = await _position_at(snapshot, asked.as_of), None
     else:
         position, after = asked.read(cursor)
     page = await history.page_at(connection, tenant_id, position, asked.filters, limit=limit, after=after)
