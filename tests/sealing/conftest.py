@@ -1,5 +1,7 @@
 """A running whole whose keys are changed and destroyed, and whose every trace is looked through: one for all here."""
 
+import base64
+import json
 import os
 import secrets
 import shutil
@@ -20,6 +22,8 @@ from servicekit.vault import read_key
 
 FRESH_SECONDS = "0.5"
 DEBUG = {"LOG_LEVEL": "debug"}
+LEGACY_KID, LEGACY_KEY = "before", bytes(range(32))
+LEGACY = json.dumps({LEGACY_KID: base64.b64encode(LEGACY_KEY).decode()})
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +31,7 @@ def whole() -> Iterator[System]:
     """A whole of our own, whose gateway looks often whether keys have changed, and whose logs leave nothing out."""
     folder = temporary_folder()
     changes: Mapping[str, Mapping[str, str]] = {
-        "gateway": DEBUG | {"KEYS_FRESH_SECONDS": FRESH_SECONDS},
+        "gateway": DEBUG | {"KEYS_FRESH_SECONDS": FRESH_SECONDS, "SEAL_KEYS": LEGACY},
         "booking": DEBUG,
         "tenancy": DEBUG,
         "notifications": DEBUG,

@@ -20,7 +20,7 @@ from local_stack.environment import MASTER
 from local_stack.port import HOST, free_ports
 from local_stack.system import System
 
-TENANTS = 4
+TENANTS = 2
 
 
 @dataclass
@@ -83,7 +83,7 @@ async def under_load(load: Load, tenants: list[Tenant]) -> AsyncIterator[None]:
             assert isinstance(outcome, asyncio.CancelledError), outcome
 
 
-async def more(load: Load, count: int = 40) -> None:
+async def more(load: Load, count: int = 20) -> None:
     """Wait until so many more requests were answered as they should."""
     before = load.done
 

@@ -13,7 +13,7 @@ from servicekit import key_api, tracing
 from servicekit.keyring import Kept, KeysAwayError
 from servicekit.masters import WrappedKey
 
-DEADLINE_SECONDS: Final = 3.0
+DEADLINE_SECONDS: Final = 5.0
 CONNECTIONS: Final = 16
 
 M = TypeVar("M", bound=BaseModel)
