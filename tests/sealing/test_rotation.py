@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import psycopg
+import pytest
 
 from local_stack.clients.caller import Answer, Caller
 from local_stack.clients.tenant import Tenant, wish
@@ -145,6 +146,7 @@ async def test_data_keys_rotate_while_everybody_writes_and_reads(
     assert before <= sealing_kids(whole, tenants, 10_000), "what was sealed before was read, too"
 
 
+@pytest.mark.timeout(900)  # four gateways start one after another, under load
 async def test_master_keys_are_replaced_instance_by_instance_while_everybody_writes_and_reads(
     whole: System, new_tenant: Callable[[], Tenant], keys_job: Callable[..., str]
 ) -> None:
