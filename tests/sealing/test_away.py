@@ -1,4 +1,4 @@
-"""Tenancy, which keeps the keys, is away: whose keys are held goes on, whose are not is told so, and nothing is lost."""
+"""Tenancy, which keeps the keys, is away: whose keys are held goes on, the rest is told so, and nothing is lost."""
 
 import asyncio
 from collections.abc import Callable
