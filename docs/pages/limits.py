@@ -12,6 +12,7 @@ import booking.adapters.roster
 import booking.application.ledger
 import booking.domain.calendar
 import booking.entrypoints.http
+import gateway.adapters.keys
 import gateway.application.desk
 import gateway.application.refusals
 import gateway.domain.preconditions
@@ -31,6 +32,7 @@ import servicekit.removals
 import servicekit.replies
 import servicekit.server
 import servicekit.tokens
+import servicekit.transit
 import tenancy.adapters.gateway
 import tenancy.application.export
 from booking.settings import Settings as DecidingSettings
@@ -275,6 +277,13 @@ def _outages() -> Iterator[Limit]:
     yield _limit(f"dead letters among the last {window} records of a partition", ratio, "the consumer stops")
     stalled = duration(servicekit.kafka.STALLED_AFTER_S)
     yield _limit("one batch in hand", stalled, "`/readyz` names the consumers")
+    keys = duration(gateway.adapters.keys.DEADLINE_SECONDS)
+    held = "keys that are held go on; without them a sealed field is " + _UNAVAILABLE
+    yield _limit("reading a tenant's keys at tenancy", keys, held)
+    yield _limit("a call of a Transit engine", duration(servicekit.transit.DEADLINE_SECONDS), held)
+    yield _limit("tenants and people whose keys are held at one gateway", _gateway("keys_held"), "read again")
+    fresh = _gateway("keys_fresh_seconds", "s")
+    yield _limit("age of keys that are held, until it is looked for new ones", fresh, "at twice that, looked first")
     redis = _gateway("rate_limit_timeout_seconds", "s")
     yield _limit("Redis, at the gateway", redis, "each replica counts by itself")
     tries = number(tenancy.adapters.gateway.TRIES)

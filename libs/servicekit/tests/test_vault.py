@@ -73,3 +73,18 @@ def test_the_first_key_seals_and_the_others_open() -> None:
 def test_an_unknown_key_is_named() -> None:
     with pytest.raises(SealBrokenError, match="k9"):
         VAULT.open(TENANT, BOOKING, "notes", Sealed(kid="k9", ct="AAAA"))
+
+
+def test_what_its_own_keys_have_not_sealed_the_legacy_ones_may_open_and_they_seal_nothing() -> None:
+    before = VAULT.seal(TENANT, BOOKING, "notes", "x")
+    vault = AesVault({"k2": NEW}, legacy=VAULT)
+    assert vault.open(TENANT, BOOKING, "notes", before) == "x"
+    assert vault.seal(TENANT, BOOKING, "notes", "x").kid == "k2"
+    assert vault.kids == {"k1", "k2"}
+    with pytest.raises(SealBrokenError, match="k9"):
+        vault.open(TENANT, BOOKING, "notes", Sealed(kid="k9", ct="AAAA"))
+
+
+def test_a_vault_without_a_key_of_its_own_seals_nothing() -> None:
+    with pytest.raises(LookupError):
+        AesVault({}, legacy=VAULT).seal(TENANT, BOOKING, "notes", "x")

@@ -26,6 +26,7 @@ ASKED = {
     "end_time": "2027-05-08T23:00:00Z",
     "title": "Spring tour",
 }
+Told = tuple[int, Any, str | None]
 SECRET = "whsec_bG9jYWwtc3RhY2stb25seS13ZWJob29r"
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 import psycopg
 from services.tenancy.tests.conftest import Service
 
-from tenancy.adapters import roster
+from tenancy.adapters import data_keys, roster
 
 
 def _explain(service: Service, statement: str, **values: object) -> str:
@@ -36,3 +36,19 @@ async def test_a_page_of_a_long_roster_is_read_in_the_order_of_its_index(service
         service.look("delete from artists where tenant_id = %s returning 1", tenant)
     assert "Index Scan using artists_by_name" in plan, plan
     assert "Sort" not in plan, plan
+
+
+async def test_the_keys_of_a_page_of_people_are_found_by_their_index_among_many(service: Service) -> None:
+    fill = (
+        "insert into data_keys select gen_random_uuid(), 'k' || n, 'plan', 'w', true from generate_series(1, 20000) n"
+    )
+    with service.superuser() as connection:
+        connection.execute(fill)
+        connection.execute("analyze data_keys")
+        found = connection.execute("select tenant_id from data_keys where master = 'plan' limit 200").fetchall()
+        people = [person for (person,) in found]
+        plan = _explain(service, data_keys._READ.text, tenant=people[0], tenants=people)
+        connection.execute("delete from data_keys where master = 'plan'")
+        connection.execute("analyze data_keys")
+    assert "data_keys_pkey" in plan, plan
+    assert "Seq Scan" not in plan, plan

@@ -15,7 +15,7 @@ from servicekit.keyring import Kept, KeysAwayError
 from servicekit.masters import WrappedKey
 from servicekit.tls import client_context
 
-DEADLINE_SECONDS: Final = 3.0
+DEADLINE_SECONDS: Final = 5.0
 CONNECTIONS: Final = 16
 
 M = TypeVar("M", bound=BaseModel)
