@@ -4,24 +4,38 @@ No personal data: bind ids of tenants and commands, never a user's id, a name, a
 """
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 from uuid import UUID
 
 import orjson
 import structlog
+from pydantic_settings import BaseSettings
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 from servicekit import tracing
+from servicekit.secrets import written_secrets
 from servicekit.settings import ServiceSettings
+
+REDACTED: Final = "[redacted]"
+_LOGINS: Final = (
+    r"eyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*",  # a JSON web token
+    r"(?<=[Bb]earer )[^\s\"']+",
+    r"v1a?,[A-Za-z0-9+/]{20,}=*",  # a signature of a webhook
+)
+_ON_THE_WIRE: Final = ("aiokafka", "uvicorn.error", "websockets")
+"""Loggers that show at `debug` what they send and receive: passwords, tokens, and the text of bookings."""
 
 
 def configure(settings: ServiceSettings, service: str) -> None:
     """Send the logs of structlog and of the standard library, libraries' own included, through one renderer.
 
-    Tracebacks come without the values of local variables: tokens and the text of bookings are among them.
+    Tracebacks come without the values of local variables: tokens and the text of bookings are among them. Should a
+    secret of the settings, a token or a signature get into a line all the same, it is taken out.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -47,7 +61,11 @@ def configure(settings: ServiceSettings, service: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.log_format)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(settings.log_format),
+                _redactor(settings),
+            ],
         )
     )
     root = logging.getLogger()
@@ -56,6 +74,8 @@ def configure(settings: ServiceSettings, service: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    for name in _ON_THE_WIRE:
+        logging.getLogger(name).setLevel(max(root.level, logging.INFO))
     logging.captureWarnings(capture=True)
 
 
@@ -82,6 +102,16 @@ def _renderers(log_format: str) -> list[Processor]:
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(serializer=_dumps),
     ]
+
+
+def _redactor(settings: BaseSettings) -> Processor:
+    secrets = sorted(map(re.escape, written_secrets(settings)), key=len, reverse=True)
+    pattern = re.compile("|".join([*_LOGINS, *secrets]))
+
+    def redact(_logger: object, _method: str, rendered: EventDict) -> str:
+        return pattern.sub(REDACTED, str(rendered))  # the renderer before gives a line of text
+
+    return redact
 
 
 def _dumps(event: EventDict, **_: object) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from servicekit.command_line import Job, run
+from servicekit.secrets import load
 from tenancy import bootstrap
 from tenancy.adapters.clerk import ClerkError
 from tenancy.application.projection import TenancyProjection
@@ -29,4 +30,4 @@ RECONCILE = Job[Settings](
 )
 
 if __name__ == "__main__":
-    sys.exit(run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE]))
+    sys.exit(run("tenancy", load(Settings), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE]))
