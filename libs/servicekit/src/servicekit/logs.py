@@ -22,6 +22,7 @@ from servicekit.secrets import written_secrets
 from servicekit.settings import ServiceSettings
 
 REDACTED: Final = "[redacted]"
+_LONGEST_CHAIN: Final = 6
 _LOGINS: Final = (
     r"eyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*",  # a JSON web token
     r"(?<=[Bb]earer )[^\s\"']+",
@@ -116,6 +117,21 @@ def _redactor(settings: BaseSettings) -> Processor:
 
 def _dumps(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def reason(error: BaseException) -> str:
+    """Say why something failed, down to the first cause.
+
+    Of a certificate that is not trusted, redis-py itself says no more than ``network:ConnectionError``.
+    """
+    told: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(told) < _LONGEST_CHAIN:
+        one = f"{type(seen).__name__}: {seen}".removesuffix(": ")
+        if one not in told:
+            told.append(one)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "; because of ".join(told)
 
 
 @contextmanager
