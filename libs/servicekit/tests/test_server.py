@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import os
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -181,6 +182,82 @@ async def test_a_head_without_end_is_cut_off() -> None:
         writer.close()
     assert sent < 16 * LARGEST_HEAD
     assert received == b"" or received.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_body_without_end_is_cut_off_whether_it_is_read_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LARGEST_BODY", 256 * 1024)
+    read: list[int] = []
+
+    async def count(request: Request) -> Response:
+        with contextlib.suppress(ClientDisconnect):
+            read.append(0)
+            async for chunk in request.stream():
+                read[-1] += len(chunk)
+        return PlainTextResponse("too late")
+
+    async def ignore(_request: Request) -> Response:
+        return PlainTextResponse("done")
+
+    app = Starlette(routes=[Route("/count", count, methods=["POST"]), Route("/ignore", ignore, methods=["POST"])])
+    async with running(app) as url:
+        for path, answer in (("/count", b"HTTP/1.1 413 "), ("/ignore", b"HTTP/1.1 200 ")):
+            reader, writer = await _open(url)
+            answered = asyncio.create_task(_read_until_closed(reader))
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            sent = 0
+            while not answered.done() and sent < 64 << 20:
+                try:
+                    writer.write(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+                    await writer.drain()
+                except ConnectionError:
+                    break
+                sent += 0x4000
+                await asyncio.sleep(0)
+            received = await answered
+            assert sent < 64 << 20
+            assert received == b"" or received.startswith(answer)  # a reset may overtake the answer
+            writer.close()
+    assert max(read) <= server.LARGEST_BODY
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [("/", b"Content-Length: 10\r\n\r\nhalf", b"503"), ("/ignore", b"Content-Length: 10\r\n\r\nhalf", b"200")],
+)
+async def test_a_body_that_does_not_come_ends_its_connection(
+    path: str, body: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+
+    async def ignore(_request: Request) -> Response:
+        return PlainTextResponse("done")
+
+    async with running(Starlette(routes=[*APP.routes, Route("/ignore", ignore, methods=["POST"])])) as url:
+        reader, writer = await _open(url)
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode() + body)
+        answered = await _read_until_closed(reader)
+        assert answered.startswith(b"HTTP/1.1 " + status)
+        writer.close()
+
+
+async def test_a_body_that_comes_in_time_is_given_as_long_for_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+    taken, late = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        body = await request.body()
+        asyncio.get_running_loop().call_later(0.5, late.set)
+        taken.set()
+        await late.wait()
+        return PlainTextResponse(str(len(body)))
+
+    app = Starlette(routes=[Route("/", slow, methods=["POST"])])
+    async with (
+        running(app) as url,
+        aiohttp.ClientSession(url) as session,
+        session.post("/", data=b"x" * 1000) as response,
+    ):
+        assert (response.status, await response.text()) == (200, "1000")
 
 
 async def test_long_bodies_and_many_requests_on_one_connection_pass() -> None:

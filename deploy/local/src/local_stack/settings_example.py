@@ -19,7 +19,7 @@ from local_stack.engines import Addresses
 from local_stack.environment import provisioning_environment, service_environment
 from local_stack.port import HOST, Ports
 from notifications.settings import Settings as NotificationsSettings
-from servicekit.settings import ProvisioningSettings
+from servicekit.settings import ProvisioningSettings, RedisUsersSettings
 from tenancy.settings import Settings as TenancySettings
 
 FILE: Final = checkout.ROOT / ".env.example"
@@ -29,6 +29,7 @@ SETTINGS: Final[dict[str, type[BaseSettings]]] = {
     "tenancy": TenancySettings,
     "notifications": NotificationsSettings,
     "provisioning": ProvisioningSettings,
+    "redis_users": RedisUsersSettings,
 }
 _SECRET: Final = "change-me"  # noqa: S105 - what stands in the place of a secret
 _WANTED: Final = ("database_owner_url", "master_keys", "keys_secrets")
@@ -41,6 +42,20 @@ _HEAD: Final = """\
 """
 
 
+class _Examples(Credentials):
+    """Credentials of which none is one."""
+
+    def of_principal(self, principal: str) -> str:
+        """Give the placeholder."""
+        del principal
+        return _SECRET
+
+    def of_redis_user(self, user: str) -> str:
+        """Give the placeholder."""
+        del user
+        return _SECRET
+
+
 def _example() -> dict[str, dict[str, str]]:
     ports = Ports()
     secrets = {**dict.fromkeys(Credentials.__dataclass_fields__, _SECRET), "seal_key": ""}
@@ -48,10 +63,14 @@ def _example() -> dict[str, dict[str, str]]:
         postgres_port=ports.postgres,
         redis_port=ports.redis,
         kafka_port=ports.kafka,
-        credentials=Credentials(**secrets),
+        credentials=_Examples(**secrets),
     )
     services = service_environment(engines, ports, f"http://{HOST}:{ports.issuer}")
-    return {**services, "provisioning": provisioning_environment(engines)}
+    return {
+        **services,
+        "provisioning": provisioning_environment(engines),
+        "redis_users": {"REDIS_USERS_PASSWORDS": json.dumps({"gateway": _SECRET, "notifications": _SECRET})},
+    }
 
 
 def default_text(field: FieldInfo) -> str:

@@ -1,4 +1,4 @@
-"""``python -m servicekit``: provision Kafka with the topics and rights of the contracts, begin a migration."""
+"""``python -m servicekit``: provision Kafka with topics and rights, write Redis' file of users, begin a migration."""
 
 import argparse
 import asyncio
@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from servicekit.migrate import make_revision
 from servicekit.principals import UnknownPrincipalError, provision_principals
-from servicekit.settings import ProvisioningSettings
+from servicekit.redis_users import UnknownUserError, acl_file
+from servicekit.secrets import load
+from servicekit.settings import ProvisioningSettings, RedisUsersSettings
 from servicekit.topics import TopicsDifferError, create_topics
 
 
@@ -24,7 +26,7 @@ async def _provision_principals(settings: ProvisioningSettings) -> None:
 
 
 def _provision(asked: argparse.Namespace) -> int:
-    settings = ProvisioningSettings()
+    settings = load(ProvisioningSettings)
 
     async def run() -> None:
         await _create_topics(settings)
@@ -42,6 +44,15 @@ def _provision(asked: argparse.Namespace) -> int:
     return 0
 
 
+def _redis_users(_asked: argparse.Namespace) -> int:
+    try:
+        print(acl_file(load(RedisUsersSettings).passwords), end="")
+    except UnknownUserError as error:
+        print(f"redis-users: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def _migration(asked: argparse.Namespace) -> int:
     print(f"migration: {make_revision(asked.service, asked.message)}")
     return 0
@@ -53,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     provision = todo.add_parser("provision", help="create the topics that are missing; give each principal its rights")
     provision.add_argument("--topics-only", action="store_true", help="rights and users are managed elsewhere")
     provision.set_defaults(job=_provision)
+    users = todo.add_parser("redis-users", help="print the file of users that Redis is started with (aclfile)")
+    users.set_defaults(job=_redis_users)
     migration = todo.add_parser("migration", help="begin a migration in a service's folder")
     migration.add_argument("service", choices=["booking", "tenancy"])
     migration.add_argument("message", help="what it does, in a few words")

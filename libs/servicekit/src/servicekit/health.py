@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from production_contracts import problems
+from servicekit.logs import reason
 from servicekit.problems import problem_response
 
 Check = Callable[[], bool | Awaitable[bool]]
@@ -47,7 +48,7 @@ class Health:
             if inspect.isawaitable(answer):
                 return bool(await asyncio.wait_for(answer, self._deadline))
         except Exception as error:  # noqa: BLE001 - a check that fails in any way is a check that fails
-            _log.warning("readiness check failed", check=name, error=repr(error))
+            _log.warning("readiness check failed", check=name, error=reason(error))
             return False
         return bool(answer)
 

@@ -4,61 +4,40 @@ No personal data: bind ids of tenants and commands, never a user's id, a name, a
 """
 
 import logging
+import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 from uuid import UUID
 
 import orjson
 import structlog
+from pydantic_settings import BaseSettings
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 from servicekit import tracing
+from servicekit.repeats import Repeats
+from servicekit.secrets import written_secrets
 from servicekit.settings import ServiceSettings
 
-CHATTY = ("aiokafka",)
-"""Libraries that say the same many times a second while their server is away."""
-
-QUIET_SECONDS = 10.0
-_MOST_KNOWN = 1_000
-
-
-class Repeats(logging.Filter):
-    """Lets a chatty library's message pass once in ten seconds, and tells then how often it came in between.
-
-    A message is its text before anything is filled in, at its level: the same complaint about another node is no news.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Measure by ``clock``, in seconds."""
-        super().__init__()
-        self._clock = clock
-        self._passed: dict[tuple[str, int, str], float] = {}
-        self._held: dict[tuple[str, int, str], int] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record may pass."""
-        if record.name.partition(".")[0] not in CHATTY:
-            return True
-        message, now = (record.name, record.levelno, str(record.msg)), self._clock()
-        if now - self._passed.get(message, -QUIET_SECONDS) < QUIET_SECONDS:
-            self._held[message] = self._held.get(message, 0) + 1
-            return False
-        if len(self._passed) >= _MOST_KNOWN:  # texts made with f-strings: begin anew rather than keep all of them
-            self._passed.clear()
-            self._held.clear()
-        self._passed[message] = now
-        if held := self._held.pop(message, 0):
-            record.repeated = held
-        return True
+REDACTED: Final = "[redacted]"
+_LONGEST_CHAIN: Final = 6
+_LOGINS: Final = (
+    r"eyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*",  # a JSON web token
+    r"(?<=[Bb]earer )[^\s\"']+",
+    r"v1a?,[A-Za-z0-9+/]{20,}=*",  # a signature of a webhook
+)
+_ON_THE_WIRE: Final = ("aiokafka", "uvicorn.error", "websockets")
+"""Loggers that show at `debug` what they send and receive: passwords, tokens, and the text of bookings."""
 
 
 def configure(settings: ServiceSettings, service: str) -> None:
     """Send the logs of structlog and of the standard library, libraries' own included, through one renderer.
 
-    Tracebacks come without the values of local variables: tokens and the text of bookings are among them.
+    Tracebacks come without the values of local variables: tokens and the text of bookings are among them. Should a
+    secret of the settings, a token or a signature get into a line all the same, it is taken out.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -85,7 +64,11 @@ def configure(settings: ServiceSettings, service: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.log_format)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(settings.log_format),
+                _redactor(settings),
+            ],
         )
     )
     root = logging.getLogger()
@@ -94,6 +77,8 @@ def configure(settings: ServiceSettings, service: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    for name in _ON_THE_WIRE:
+        logging.getLogger(name).setLevel(max(root.level, logging.INFO))
     logging.captureWarnings(capture=True)
 
 
@@ -122,8 +107,33 @@ def _renderers(log_format: str) -> list[Processor]:
     ]
 
 
+def _redactor(settings: BaseSettings) -> Processor:
+    secrets = sorted(map(re.escape, written_secrets(settings)), key=len, reverse=True)
+    pattern = re.compile("|".join([*_LOGINS, *secrets]))
+
+    def redact(_logger: object, _method: str, rendered: EventDict) -> str:
+        return pattern.sub(REDACTED, str(rendered))  # the renderer before gives a line of text
+
+    return redact
+
+
 def _dumps(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def reason(error: BaseException) -> str:
+    """Say why something failed, down to the first cause.
+
+    Of a certificate that is not trusted, redis-py itself says no more than ``network:ConnectionError``.
+    """
+    told: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(told) < _LONGEST_CHAIN:
+        one = f"{type(seen).__name__}: {seen}".removesuffix(": ")
+        if one not in told:
+            told.append(one)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "; because of ".join(told)
 
 
 @contextmanager

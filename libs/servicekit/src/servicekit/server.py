@@ -17,7 +17,7 @@ import uvloop
 from prometheus_client import Counter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -34,6 +34,11 @@ LARGEST_WEBSOCKET_MESSAGE: Final = 1024 * 1024
 
 KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 4096
+LARGEST_BODY: Final = 512 * 1024
+"""Bytes of a body at which a connection is ended, whatever the app does with them; an app takes fewer."""
+
+BODY_SECONDS = 30.0
+"""How long a body may take to come, counted from the end of its head; an app may hold its callers to less."""
 HEAD_SECONDS = 15.0
 """How long a head may take to come, counted from the connection's begin or the head's first byte."""
 STALL_SECONDS = 30.0
@@ -72,7 +77,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._began_now = False
         self._head_bytes = 0
+        self._body_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
         self._is_crowded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -89,6 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._end_head()
+        self._end_body()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -103,10 +111,26 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Stop counting: what follows is the body."""
+        """Stop counting: what follows is the body, which is counted anew."""
         self._in_head = False
         self._end_head()
+        self._body_bytes = 0
+        self._body_timer = self.loop.call_later(BODY_SECONDS, self._end_slow_body)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body, also of one that nobody reads; one that goes on for too long ends the connection."""
+        self._body_bytes += len(body)
+        if self._body_bytes <= LARGEST_BODY:
+            super().on_body(body)
+        elif not self.transport.is_closing():
+            detail = f"A body is at most {LARGEST_BODY} bytes."
+            self._refuse_body("413", problem_response(problems.PAYLOAD_TOO_LARGE, detail))
+
+    def on_message_complete(self) -> None:
+        """Stop waiting for the body."""
+        self._end_body()
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         """Take a chunk; a head that goes on for too long over further chunks ends the connection."""
@@ -120,6 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Go on as a WebSocket."""
         self._end_head()
+        self._end_body()
         if self._is_crowded:
             self._refuse("503", _crowded())
         else:
@@ -129,6 +154,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _end_body(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
+    def _end_slow_body(self) -> None:
+        detail = f"The body did not arrive within {BODY_SECONDS:.0f} s; nothing was done."
+        self._refuse_body("503", problem_response(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"}))
+
+    def _refuse_body(self, status: str, answer: Response) -> None:
+        """End the connection; the answer goes first unless the app's own has begun, which is none of a next request."""
+        cycle: RequestResponseCycle | None = self.cycle  # none yet where an upgrade comes with a body
+        if cycle is None or cycle.response_started or self.pipeline:
+            self.transport.close()
+        else:
+            self._refuse(status, answer)
 
     def _refuse(self, status: str, answer: Response) -> None:
         lines = {name.decode(): value.decode() for name, value in answer.raw_headers} | {"connection": "close"}

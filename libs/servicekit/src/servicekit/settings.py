@@ -11,6 +11,7 @@ import socket
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, TypeAdapter, model_validator
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from production_contracts.topics import PARTITIONS_LOCAL
 from servicekit.access import DatabaseAccess, KafkaAccess, Mechanism, Protocol, RedisAccess
 from servicekit.masters import KeyWrapper, LocalMaster, Masters
+from servicekit.secrets import SecretsSettings
 from servicekit.tls import CaFile, server_context
 from servicekit.transit import TransitMaster
 from servicekit.vault import Key
@@ -37,12 +39,33 @@ Network = Annotated[str, AfterValidator(_check_network)]
 """An address, or a network in CIDR notation."""
 
 
+def _url_of(*schemes: str) -> AfterValidator:
+    """Hold that something is a URL that can be taken apart: where it can't, libraries show pieces of the password."""
+
+    def check(url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            is_good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_good = False
+        if not is_good:
+            message = f"it is to be a URL {schemes[0]}://...; what is special in a password is written as %XX"
+            raise ValueError(message)
+        return url
+
+    return AfterValidator(check)
+
+
+DatabaseUrl = Annotated[str, _url_of("postgresql+asyncpg")]
+RedisUrl = Annotated[str, _url_of("redis", "rediss")]
+
+
 def settings_config(prefix: str) -> SettingsConfigDict:
     """Configure a service's settings: its prefix, and that no value shows up in an error message."""
     return SettingsConfigDict(env_prefix=prefix, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(SecretsSettings):
     """What every service has: a name for the replica, logs, and where it listens."""
 
     instance: str = Field(
@@ -132,7 +155,7 @@ class KafkaSettings(BaseSettings):
         )
 
 
-class ProvisioningSettings(KafkaSettings):
+class ProvisioningSettings(SecretsSettings, KafkaSettings):
     """What the job that provisions Kafka is told, as ``PROVISIONING_*``; it comes as a super user of the broker."""
 
     model_config = settings_config("PROVISIONING_")
@@ -142,6 +165,16 @@ class ProvisioningSettings(KafkaSettings):
         default={},
         repr=False,
         description='JSON object {"<principal>": "<password>"}; a principal that is not named keeps what it has',
+    )
+
+
+class RedisUsersSettings(SecretsSettings):
+    """What the job that writes Redis' file of users is told, as ``REDIS_USERS_*``."""
+
+    model_config = settings_config("REDIS_USERS_")
+
+    passwords: dict[str, str] = Field(
+        repr=False, description='JSON object {"<user>": "<password>"}; a user that is not named is off'
     )
 
 
@@ -162,10 +195,10 @@ class DeadLetterSettings(BaseSettings):
 class DatabaseSettings(BaseSettings):
     """Where the service's own PostgreSQL database is."""
 
-    database_url: str = Field(
+    database_url: DatabaseUrl = Field(
         repr=False, description="postgresql+asyncpg:// URL of the serving role, which owns nothing and bypasses nothing"
     )
-    database_owner_url: str | None = Field(
+    database_owner_url: DatabaseUrl | None = Field(
         default=None, repr=False, description="The same database as the role that owns the tables: for `migrate` only"
     )
     database_pool_size: int = Field(default=10, ge=1, le=200, description="Connections kept open at most")
@@ -279,7 +312,7 @@ class MasterSettings(BaseSettings):
 class RedisSettings(BaseSettings):
     """Where Redis is."""
 
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         repr=False, description="redis:// URL with our user and password; rediss:// outside of one machine: TLS 1.3"
     )
     redis_ca_file: CaFile | None = Field(

@@ -3,12 +3,13 @@
 from gateway.bootstrap import build
 from gateway.settings import Settings
 from servicekit import logs, tracing
+from servicekit.secrets import load
 from servicekit.server import serve
 
 
 def main() -> None:
     """Serve until told to stop."""
-    settings = Settings()
+    settings = load(Settings)
     logs.configure(settings, "gateway")
     tracing.configure("gateway", settings.instance)
     serve(build(settings), settings)

@@ -8,6 +8,7 @@ from notifications.settings import Settings
 from production_contracts.topics import BOOKING_EVENTS, TENANCY_EVENTS
 from servicekit import logs, server, tracing
 from servicekit.deadletters import command_line as deadletters
+from servicekit.secrets import load
 
 
 def main() -> int:
@@ -17,7 +18,7 @@ def main() -> int:
     todo.add_parser("serve", help="serve (what happens where no job is named)")
     deadletters.add_arguments(todo.add_parser(deadletters.JOB, help=deadletters.HELP))
     asked = parser.parse_args()
-    settings = Settings()
+    settings = load(Settings)
     if asked.job == deadletters.JOB:
         return deadletters.run(asked, settings, service="notifications", topics=[BOOKING_EVENTS, TENANCY_EVENTS])
     logs.configure(settings, "notifications")

@@ -6,6 +6,7 @@ import sys
 
 from servicekit.command_line import Job, run
 from servicekit.keyring import KeysAwayError
+from servicekit.secrets import load
 from tenancy import bootstrap
 from tenancy.adapters.clerk import ClerkError
 from tenancy.application.projection import TenancyProjection
@@ -42,7 +43,7 @@ def main() -> int:
     """Do what the command line asks."""
     if sys.argv[1:2] == [export.JOB]:  # before the settings, none of which it needs
         return export.export(sys.argv[2:])
-    return run("tenancy", Settings(), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE, KEYS, EXPORT])
+    return run("tenancy", load(Settings), bootstrap.make_app, TenancyProjection(), own_jobs=[RECONCILE, KEYS, EXPORT])
 
 
 if __name__ == "__main__":

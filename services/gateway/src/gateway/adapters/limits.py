@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from gateway.application.ports import Quota
 from servicekit.access import RedisAccess
+from servicekit.logs import reason
 from servicekit.redis_pool import make_pool
 
 BREAKER_SECONDS: Final = 2.0
@@ -81,7 +82,7 @@ class RateLimits:
                 return await self._count_in(self._shared, user_key, tenant_key)
         except (RedisError, OSError, TimeoutError) as error:
             if not self.alone:
-                _log.warning("rate limits are counted by this replica alone", reason=repr(error))
+                _log.warning("rate limits are counted by this replica alone", reason=reason(error))
             self._closed_at = self._clock() + BREAKER_SECONDS
             return None
 

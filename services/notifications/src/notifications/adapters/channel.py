@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from notifications.adapters.recent import channel_name, connect, read_told
 from notifications.domain.positions import LiveEvent
 from servicekit.access import RedisAccess
+from servicekit.logs import reason
 
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
@@ -73,7 +74,7 @@ class RedisChannel:
                     await self._read(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 RECONNECTS.inc()
-                log.warning("channel_lost", error=repr(error), retry_in_s=wait)
+                log.warning("channel_lost", error=reason(error), retry_in_s=wait)
             finally:
                 self._pubsub, self.connected = None, False
                 await _release(redis)

@@ -18,6 +18,7 @@ from notifications.application.ports import Batch, RecentUnavailableError
 from notifications.domain.positions import LiveEvent
 from servicekit import tracing
 from servicekit.access import RedisAccess
+from servicekit.logs import reason
 from servicekit.redis_pool import make_pool
 
 PAGE: Final = 500
@@ -107,7 +108,7 @@ class RedisRecent:
                 self._script = await self._redis.script_load(_PUBLISH)
                 results = await self._run(batch, self._script)
         except (RedisError, OSError, TimeoutError) as error:
-            raise RecentUnavailableError(repr(error)) from error
+            raise RecentUnavailableError(reason(error)) from error
         for result in results:
             if isinstance(result, Exception):
                 raise RecentUnavailableError(repr(result)) from result
@@ -125,7 +126,7 @@ class RedisRecent:
         try:
             answer = await self._redis.xrange(stream_key(tenant_id, stream), min=f"{position + 1}-0", count=PAGE)
         except (RedisError, OSError, TimeoutError) as error:
-            raise RecentUnavailableError(repr(error)) from error
+            raise RecentUnavailableError(reason(error)) from error
         found = cast("list[tuple[str, dict[str, str]]]", answer)
         return [
             LiveEvent(stream=stream, position=_position(entry), payload=fields["e"] or None) for entry, fields in found
@@ -139,7 +140,7 @@ class RedisRecent:
                     pipeline.xrevrange(stream_key(tenant_id, stream), count=1)
                 found = await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            raise RecentUnavailableError(repr(error)) from error
+            raise RecentUnavailableError(reason(error)) from error
         return [_position(entries[0][0]) if entries else 0 for entries in found]
 
     async def ping(self) -> bool:
