@@ -36,7 +36,10 @@ ASKED: dict[str, Any] = {
     "end_time": "2027-05-08T23:00:00Z",
     "title": "Spring tour",
     "notes": "by the back gate",
+    "contact": {"name": "Ana", "email": "ana@example.org", "phone": None},
+    "fee": {"amount": 150_000, "currency": "EUR"},
 }
+CONFIDENTIAL = {name: ASKED[name] for name in ("notes", "contact", "fee")}
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -148,7 +151,8 @@ async def test_a_write_goes_there_and_back(client: aiohttp.ClientSession, owner:
         assert response.status == 201
         body = await response.json()
     command = owner[0].decided[-1]
-    assert (str(command.aggregate_id), body["notes"]) == (body["id"], ASKED["notes"])
+    assert str(command.aggregate_id) == body["id"]
+    assert body.items() >= CONFIDENTIAL.items()
     assert command.reply_partition == partition_of(INSTANCE, topics.PARTITIONS_LOCAL)
     assert command.body.idempotency is not None
     assert command.body.idempotency.key == "k"
@@ -177,7 +181,7 @@ async def test_who_does_not_wait_asks_later(client: aiohttp.ClientSession) -> No
     await until(is_decided)
     assert status["status"] == "accepted"
     assert status["outcome"]["status"] == 201
-    assert status["outcome"]["body"]["notes"] == ASKED["notes"]
+    assert status["outcome"]["body"].items() >= CONFIDENTIAL.items()
 
 
 async def test_a_reply_that_is_lost_leaves_an_outcome_to_ask_for(
