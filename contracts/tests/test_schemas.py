@@ -92,6 +92,30 @@ def test_an_event_is_what_the_schema_of_its_type_says_and_no_other() -> None:
     assert not jsonschema_rs.is_valid(schemas["events/production.booking.created.v1"], event)
 
 
+SEALED = {"kid": "k", "ct": "c"}
+NEW: dict[str, Any] = {
+    "contact": {"name": SEALED, "email": None, "phone": None},
+    "fee": {"amount": SEALED, "currency": SEALED},
+}
+
+
+@pytest.mark.parametrize("released", ["2.0.0", "2.1.0"])
+@pytest.mark.parametrize("name", ["created", "confirmed", "cancelled", "rescheduled", "amended"])
+def test_who_holds_a_released_form_reads_a_booking_with_contact_and_fee_and_we_read_one_without(
+    released: str, name: str
+) -> None:
+    frozen = json.loads((FOLDER.parent / "released" / f"{released}.json").read_text())["schemas"]
+    kind = f"events/production.booking.{name}.v1"
+    event = booking_created() | {"type": f"Booking{name.capitalize()}"}
+    for schema in (frozen[kind], contract().schemas[kind]):
+        assert jsonschema_rs.is_valid(schema, event | {"data": event["data"] | NEW})
+        before = {name: value for name, value in event["data"].items() if name not in NEW}
+        assert jsonschema_rs.is_valid(schema, event | {"data": before})
+        assert not jsonschema_rs.is_valid(schema, event | {"data": event["data"] | {"title": None}})
+    plain = event | {"data": event["data"] | {"fee": {"amount": 1, "currency": "EUR"}}}
+    assert not jsonschema_rs.is_valid(contract().schemas[kind], plain)
+
+
 def test_events_of_the_roster_carry_an_artist_and_those_of_a_tenant_the_tenant() -> None:
     schemas = contract().schemas
     assert schemas["events/production.artist.created.v1"]["properties"]["data"]["$ref"].endswith(Artist.__name__)

@@ -38,7 +38,10 @@ ASKED: dict[str, Any] = {
     "end_time": "2027-05-08T23:00:00Z",
     "title": "Spring tour",
     "notes": "by the back gate",
+    "contact": {"name": "Ana", "email": "ana@example.org", "phone": None},
+    "fee": {"amount": 150_000, "currency": "EUR"},
 }
+CONFIDENTIAL = {name: ASKED[name] for name in ("notes", "contact", "fee")}
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -168,7 +171,8 @@ async def test_a_write_goes_there_and_back(client: aiohttp.ClientSession, owner:
         assert response.status == 201
         body = await response.json()
     command = owner[0].decided[-1]
-    assert (str(command.aggregate_id), body["notes"]) == (body["id"], ASKED["notes"])
+    assert str(command.aggregate_id) == body["id"]
+    assert body.items() >= CONFIDENTIAL.items()
     ((wrapped,),) = owner[0].shelf.keys.values()
     assert isinstance(command.body.data, CreateBooking)
     assert command.body.data.notes is not None
@@ -202,7 +206,7 @@ async def test_who_does_not_wait_asks_later(client: aiohttp.ClientSession) -> No
     await until(is_decided)
     assert status["status"] == "accepted"
     assert status["outcome"]["status"] == 201
-    assert status["outcome"]["body"]["notes"] == ASKED["notes"]
+    assert status["outcome"]["body"].items() >= CONFIDENTIAL.items()
 
 
 async def test_a_reply_that_is_lost_leaves_an_outcome_to_ask_for(
