@@ -251,8 +251,8 @@ TABLES: Final = (
 
 KEYS: Final[Mapping[str, str]] = {
     r"live:\{(?P<tenant>[0-9a-f-]{36})\}:(booking|tenancy)": "recent events of that tenant",
-    r"LIMITS:LIMITER/tenant/(?P<tenant>[0-9a-f-]{36})/\d+/1/second": "how often that tenant asks",
-    r"LIMITS:LIMITER/user/(?P<digest>[0-9a-f]{32})/\d+/1/second": "how often somebody asks; who, is a digest",
+    r"gateway:rate:LIMITER/tenant/(?P<tenant>[0-9a-f-]{36})/\d+/1/second": "how often that tenant asks",
+    r"gateway:rate:LIMITER/user/(?P<digest>[0-9a-f]{32})/\d+/1/second": "how often somebody asks; who, is a digest",
 }
 CHANNELS: Final[Mapping[str, str]] = {
     r"live:\{(?P<tenant>[0-9a-f-]{36})\}": "new events of that tenant",

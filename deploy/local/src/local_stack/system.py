@@ -26,6 +26,8 @@ class SystemAddresses:
     engines: Addresses
     issuer_url: str
     issuer_pem: bytes
+    logs: Path
+    """The folder with the log of each part."""
 
     @property
     def downstream(self) -> KafkaAccess:
@@ -87,6 +89,7 @@ class System:
             engines=self.engines.addresses,
             issuer_url=self.issuer.url,
             issuer_pem=self.issuer.pem,
+            logs=self.engines.logs,
         )
 
     def start(self) -> None:
