@@ -1,6 +1,5 @@
 """One trace: from a request over Kafka, the decision, the relay and Kafka again to a socket, in one process."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,27 +12,15 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_span_id, format_trace_id
+from tests.one_process import in_one_process, traced
 
-from booking import bootstrap as booking
-from booking.settings import Settings as BookingSettings
-from gateway import bootstrap as gateway
-from gateway.settings import Settings as GatewaySettings
 from local_stack.clients.caller import Caller, expect
 from local_stack.clients.nights import night
 from local_stack.clients.waiting import until
 from local_stack.clients.watcher import Watcher
-from local_stack.databases import Database, Databases
+from local_stack.databases import Database
 from local_stack.engines import Engines
-from local_stack.environment import service_environment
 from local_stack.issuer import Issuer
-from local_stack.port import Ports
-from local_stack.provision import finish, start_provisioning
-from notifications.bootstrap import Notifications
-from notifications.settings import Settings as NotificationsSettings
-from servicekit import tracing
-from servicekit.testing import running
-from tenancy import bootstrap as tenancy
-from tenancy.settings import Settings as TenancySettings
 
 TITLE, NOTES, ARTIST, USER, AGENT = "Hush Hush Gala", "by the back gate", "Rosa Secreta", "anastasia", "Curious/1.0"
 CONTACT, AMOUNT = "Fiona Fernsprecher", 918_273_645
@@ -64,53 +51,19 @@ class Whole:
 
 @pytest.fixture(scope="module")
 def exporter() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    tracing.install("tests", "tests-1", exporter, at_once=True)
-    yield exporter
-    tracing.uninstall()
-
-
-async def ready(session: aiohttp.ClientSession, url: str) -> None:
-    async def look() -> bool:
-        async with session.get(f"{url}/readyz") as response:
-            return response.status == 200
-
-    await until(look, f"{url} ready")
+    with traced() as exporter:
+        yield exporter
 
 
 @pytest.fixture(scope="module")
 async def whole(own_engines: Engines, issuer: Issuer, exporter: InMemorySpanExporter) -> AsyncIterator[Whole]:
-    engines = own_engines.addresses
-    await asyncio.to_thread(finish, [start_provisioning(engines, own_engines.logs)])
-    databases = Databases(engines, logs=own_engines.logs)
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        databases.fresh("booking") as bookings,
-        databases.fresh("tenancy") as t,
-    ):
-        named = {"booking": bookings.name, "tenancy": t.name}
-        for environment in service_environment(engines, Ports.free(), issuer.url, databases=named).values():
-            for name, value in environment.items():
-                patched.setenv(name, value)
-        async with AsyncExitStack() as stack:
-            urls = {}
-            session = await stack.enter_async_context(aiohttp.ClientSession(headers={"User-Agent": AGENT}))
-            urls["tenancy_url"] = await stack.enter_async_context(running(tenancy.make_app(TenancySettings())))
-            patched.setenv("BOOKING_TENANCY_URL", urls["tenancy_url"])
-            urls["booking_url"] = await stack.enter_async_context(running(booking.make_app(BookingSettings())))
-            for name, url in urls.items():
-                patched.setenv(f"NOTIFICATIONS_{name.upper()}", url)
-                patched.setenv(f"GATEWAY_{name.upper()}", url)
-            live = Notifications(NotificationsSettings())
-            live_url = await stack.enter_async_context(running(live.app, websockets=True, farewell=live.send_away))
-            front = await stack.enter_async_context(
-                running(gateway.build(GatewaySettings(rate_limit_timeout_seconds=5)))
-            )
-            for url in (*urls.values(), live_url, front):
-                await ready(session, url)
-            token = issuer.token(tenant="traced", user=USER, role="admin")
-            watcher = await stack.enter_async_context(Watcher(live_url, token))
-            yield Whole(exporter, Caller(session=session, url=front, token=token), watcher, bookings)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(headers={"User-Agent": AGENT}))
+        services = await stack.enter_async_context(in_one_process(own_engines, issuer, session))
+        token = issuer.token(tenant="traced", user=USER, role="admin")
+        watcher = await stack.enter_async_context(Watcher(services.at.notifications_urls[0], token))
+        caller = Caller(session=session, url=services.at.gateway_url, token=token)
+        yield Whole(exporter, caller, watcher, services.bookings)
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,7 @@ async def test_an_unknown_role_of_version_1_is_forbidden(verifier: TokenVerifier
         {"iss": "https://elsewhere.example"},
         {"iss": None},
         {"azp": "http://evil.example"},
+        {"azp": ["http://localhost:3000"]},
     ],
 )
 async def test_a_wrong_claim_is_unauthenticated(

@@ -27,6 +27,8 @@ class SystemAddresses:
     engines: Addresses
     issuer_url: str
     issuer_pem: bytes
+    logs: Path
+    """The folder with the log of each part."""
 
     @property
     def downstream(self) -> KafkaAccess:
@@ -95,6 +97,7 @@ class System:
             engines=self.engines.addresses,
             issuer_url=self.issuer.url,
             issuer_pem=self.issuer.pem,
+            logs=self.engines.logs,
         )
 
     def start(self) -> None:

@@ -249,7 +249,7 @@ class TokenVerifier:
 
     def _check_party(self, claims: dict[str, Any]) -> None:
         party = claims.get("azp")
-        if self._parties and party and party not in self._parties:
+        if self._parties and party and not (isinstance(party, str) and party in self._parties):
             message = "The token was issued to a party that is not accepted here."
             raise unauthenticated(message)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.specification import KafkaSubscriberSpecification
 from faststream.kafka.subscriber.usecase import LogicSubscriber
@@ -46,6 +47,27 @@ def _local_settings() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applications:
+    """The four services."""
+
+    gateway: FastAPI
+    booking: FastAPI
+    tenancy: FastAPI
+    notifications: Notifications
+
+
+def assembled() -> Applications:
+    """Put the services together."""
+    with _local_settings():
+        return Applications(
+            gateway=gateway.build(GatewaySettings()),
+            booking=booking.make_app(BookingSettings()),
+            tenancy=tenancy.make_app(TenancySettings()),
+            notifications=Notifications(NotificationsSettings()),
+        )
+
+
 def gateway_document() -> dict[str, Any]:
     """Give the OpenAPI document that the gateway serves."""
     with _local_settings():
@@ -54,13 +76,13 @@ def gateway_document() -> dict[str, Any]:
 
 def brokers() -> dict[str, KafkaBroker]:
     """Give the FastStream broker of each service."""
-    with _local_settings():
-        return {
-            "gateway": gateway.build(GatewaySettings()).state.broker,
-            "booking": booking.make_app(BookingSettings()).state.broker,
-            "tenancy": tenancy.make_app(TenancySettings()).state.broker,
-            "notifications": Notifications(NotificationsSettings()).broker,
-        }
+    services = assembled()
+    return {
+        "gateway": services.gateway.state.broker,
+        "booking": services.booking.state.broker,
+        "tenancy": services.tenancy.state.broker,
+        "notifications": services.notifications.broker,
+    }
 
 
 def receptions() -> Iterator[Reception]:
