@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 from typing import Any
 
+import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 from socketio.exceptions import ConnectionError as SocketConnectionError
@@ -80,14 +82,10 @@ async def until_connected(watcher: Watcher) -> None:
                 return
 
 
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
-async def test_a_client_that_sends_too_much_is_told_why_and_closed_and_others_hear_everything(
-    guest: Guest, transport: str
-) -> None:
-    changes: dict[str, Any] = {"max_packets": 20, "packets_per_second": 0.001}
-    async with guest.house.instance(**changes) as url:
+async def test_a_client_that_sends_too_much_is_told_why_and_closed_and_others_hear_everything(guest: Guest) -> None:
+    async with guest.house.instance(max_packets=20, packets_per_second=0.001) as url:
         quiet = await guest.watcher(url).connect()
-        loud = await guest.watcher(url).connect(transports=[transport])
+        loud = await guest.watcher(url).connect(transports=["websocket"])
         floods = REGISTRY.get_sample_value("notifications_floods_total") or 0.0
         for _ in range(25):
             if not loud.client.connected:
@@ -101,6 +99,31 @@ async def test_a_client_that_sends_too_much_is_told_why_and_closed_and_others_he
         for watcher in (quiet, loud):
             await watcher.until_heard("booking", range(1, 4))
         assert quiet.messages("closing") == []
+
+
+async def test_one_that_polls_is_told_and_closed_as_well(guest: Guest) -> None:
+    async with (
+        guest.house.instance(max_packets=20, packets_per_second=0.001) as url,
+        aiohttp.ClientSession(url) as session,
+    ):
+        query = {"EIO": "4", "transport": "polling"}
+
+        async def poll() -> str:
+            async with session.get("/socket.io/", params=query) as response:
+                return await response.text()
+
+        query["sid"] = json.loads((await poll())[1:])["sid"]
+        await session.post("/socket.io/", params=query, data="40" + json.dumps({"token": guest.token()}))
+        while '42["ready"' not in await poll():
+            pass
+        polled = asyncio.create_task(poll())
+        statuses = []
+        for _ in range(25):
+            async with session.post("/socket.io/", params=query, data="3") as response:
+                statuses.append(response.status)
+        assert '42["closing"' in await polled
+        assert statuses[0] == 200
+        assert statuses[-1] == 400  # there is no such session any more
 
 
 async def test_a_session_that_floods_before_it_connects_is_closed_too(guest: Guest) -> None:

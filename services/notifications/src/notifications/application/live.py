@@ -113,8 +113,8 @@ class Live:
         """Give an admitted socket its place; what it is sent begins once the caller has let the loop go on.
 
         Raises:
-            ProblemError: `forbidden`: whoever it is was removed while being admitted; `rate-limited`: others of the same
-                user or tenant were quicker.
+            ProblemError: `forbidden`: whoever it is was removed while being admitted; `rate-limited`: others of the
+                same user or tenant were quicker.
         """
         principal = admission.principal
         if (refusal := self._refusal(principal)) is not None:
