@@ -10,13 +10,14 @@ from typing import Any, Final
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from pages import api, limits, principals, problems, promises, settings, topics
+from pages import api, limits, principals, problems, promises, redis_users, settings, topics
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings.page,
     "reference/api.md": api.page,
     "reference/topics.md": topics.page,
     "reference/principals.md": principals.page,
+    "reference/redis-users.md": redis_users.page,
     "reference/problems.md": problems.page,
     "reference/limits.md": limits.page,
     "reference/promises.md": promises.page,

@@ -131,6 +131,10 @@ def _requests() -> Iterator[Limit]:
     yield _limit("entity tags in one `If-Match`", tags, _INVALID)
     yield _limit("idle time of a kept connection", duration(servicekit.server.KEEP_ALIVE_SECONDS), "closed")
     yield _limit("time to send a head", duration(servicekit.server.HEAD_SECONDS), "closed")
+    yield _limit("time for a TLS handshake", duration(servicekit.server.HEAD_SECONDS), "closed")
+    yield _limit("a body, on any port, read or not", size(servicekit.server.LARGEST_BODY), f"{too_large}, closed")
+    body = duration(servicekit.server.BODY_SECONDS)
+    yield _limit("time to send it", body, f"{_UNAVAILABLE}, closed")
     stall = duration(servicekit.server.STALL_SECONDS)
     yield _limit("time without reading anything of what is written to a connection", stall, "closed")
     yield _limit("requests sent ahead of their answers", number(servicekit.server.PIPELINED), "400, closed")
@@ -220,6 +224,11 @@ def _tokens() -> Iterator[Limit]:
 def _sockets() -> Iterator[Limit]:
     resync = "`resync`: read the lists again"
     yield _limit("sockets of one instance", _notifications("max_sockets"), "`connect_error` `unavailable`")
+    limited = "`connect_error` `rate-limited`"
+    yield _limit("of those, sockets of one user", _notifications("max_sockets_user"), limited)
+    yield _limit("of those, sockets of one tenant", _notifications("max_sockets_tenant"), limited)
+    back = f"{_notifications('max_packets')}; {_notifications('packets_per_second')} come back in a second"
+    yield _limit("packets that a client sends at once", back, "`closing` with the problem, closed; it can resume")
     yield _limit("message of a client, in bytes", _notifications("max_message_bytes"), "closed")
     yield _limit("packets that wait for a socket", _notifications("max_pending"), "closed; it can resume")
     connect = duration(notifications.adapters.connections.CONNECT_SECONDS)

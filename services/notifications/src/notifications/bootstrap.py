@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from notifications import background
 from notifications.adapters.channel import RedisChannel
-from notifications.adapters.connections import Doorstep
+from notifications.adapters.connections import Allowance, Doorstep
 from notifications.adapters.owners import HttpOwners
 from notifications.adapters.recent import RedisRecent, connect
 from notifications.adapters.sockets import SocketEmitter, make_server
@@ -50,6 +50,7 @@ class Notifications:
             cors_origins=settings.cors_origins,
             largest_message=settings.max_message_bytes,
             pending=settings.max_pending,
+            allowance=Allowance(burst=settings.max_packets, per_second=settings.packets_per_second),
         )
         self._emitter = SocketEmitter(self._server, pending=settings.max_pending, patience_s=settings.drain_seconds)
         self._hubs = Hubs(
@@ -67,7 +68,12 @@ class Notifications:
             Door(self._verifier, self._owners, furthest=settings.resume_limit),
             self._hubs,
             self._emitter,
-            Limits(sockets=settings.max_sockets, leeway_s=settings.auth_leeway_seconds),
+            Limits(
+                sockets=settings.max_sockets,
+                sockets_of_tenant=settings.max_sockets_tenant,
+                sockets_of_user=settings.max_sockets_user,
+                leeway_s=settings.auth_leeway_seconds,
+            ),
             refusal=lambda principal: self._removals.refusal(principal.tenant_id, principal.sub, principal.iat),
         )
         self._removals.listen(self._live.expel)

@@ -24,6 +24,14 @@ class Settings(ServiceSettings, KafkaSettings, DeadLetterSettings, RedisSettings
         default=[], description='JSON list of the origins whose pages may connect; `["*"]`: any; empty: its own only'
     )
     max_sockets: int = Field(default=10_000, ge=1, description="Sockets that this instance takes")
+    max_sockets_tenant: int = Field(default=5_000, ge=1, description="Of those, sockets of one tenant")
+    max_sockets_user: int = Field(default=100, ge=1, description="Of those, sockets of one user")
+    max_packets: int = Field(
+        default=200, ge=20, description="Packets that a client may send at once; one that sends more is closed"
+    )
+    packets_per_second: float = Field(
+        default=10.0, gt=0, description="How fast that allowance comes back; what clients need is a packet in 25 s"
+    )
     max_message_bytes: int = Field(
         default=64 * 1024, ge=16 * 1024, description="Largest message that a client may send"
     )

@@ -25,7 +25,9 @@ STEP = 500
 async def url(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.2)
     monkeypatch.setattr(server, "STALL_SECONDS", 600.0)  # the kernel is not to do what is looked for here
-    async with guest.house.instance(max_pending=PENDING, drain_seconds=2.0, resume_limit=2 * FLOOD) as url:
+    async with guest.house.instance(
+        max_pending=PENDING, drain_seconds=2.0, resume_limit=2 * FLOOD, max_packets=1_000_000
+    ) as url:
         yield url
 
 

@@ -5,15 +5,22 @@ what it has taken to be written, for ever; here the connection is cut.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 import socketio
+from engineio import packet as engine_packet
 from engineio.async_drivers.asgi import WebSocket
+from engineio.exceptions import SocketIsClosedError
+from prometheus_client import Counter
 from socketio.packet import Packet
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from production_contracts import problems
+from production_contracts.problems import problem_body
 from servicekit.problems import problem_response
 from servicekit.server import ABORT
 
@@ -25,6 +32,12 @@ MOST_AT_ONCE: Final = 16
 """Packets that are taken from a queue together: what one answer to a poll holds, as python-engineio reads no more."""
 DOORSTEP: Final = 1_000
 """Sessions beyond the sockets that an instance takes: those that are just being let in, or refused."""
+
+_TOO_MUCH: Final = problem_body(problems.RATE_LIMITED, "This client sends more than it may; the connection is closed.")
+_CLOSING: Final = engine_packet.Packet(engine_packet.MESSAGE, "2" + orjson.dumps(["closing", _TOO_MUCH]).decode())
+"""The last that such a client hears: a Socket.IO event, as the protocol's own DISCONNECT gives no reason."""
+
+FLOODS = Counter("notifications_floods", "Sockets that were closed because they sent too much")
 
 
 class TextPacket(Packet):  # type: ignore[misc] # it has no types
@@ -75,6 +88,55 @@ class Queue(asyncio.Queue[Any]):
             self.task_done()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """How many packets a client may send at once, and how many come back in a second."""
+
+    burst: int
+    per_second: float
+
+
+class Meter:
+    """Counts what a client sends against its allowance (a token bucket)."""
+
+    def __init__(self, allowance: Allowance, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with a full allowance; ``clock`` gives seconds."""
+        self._allowance = allowance
+        self._clock = clock
+        self._left = float(allowance.burst)
+        self._at = clock()
+
+    def take(self) -> bool:
+        """Take one packet from the allowance; False where nothing is left of it."""
+        now = self._clock()
+        self._left = min(self._allowance.burst, self._left + (now - self._at) * self._allowance.per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def hold_to(socket: Any, allowance: Allowance) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+    """Close a socket whose client sends more than its allowance, once it has been told so."""
+    meter, receive = Meter(allowance), socket.receive
+
+    async def receive_within(packet: Any) -> None:  # noqa: ANN401 - engineio.Packet, which has no types
+        if meter.take():
+            await receive(packet)
+            return
+        if not socket.closing and not socket.closed:
+            FLOODS.inc()
+            socket.queue.drop()
+            socket.queue.put_nowait(_CLOSING)
+            await socket.close(wait=False, abort=True)
+            socket.queue.put_nowait(None)
+            cut_later(socket)
+        raise SocketIsClosedError
+
+    socket.receive = receive_within
+
+
 class Connection(WebSocket):  # type: ignore[misc] # it has no types
     """The WebSocket below an Engine.IO socket; once that is closed, `cut` ends it."""
 
@@ -96,14 +158,15 @@ def cut_later(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, whic
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, abort)
 
 
-def bound(server: "socketio.AsyncServer", *, pending: int) -> None:
-    """Bound what a server keeps: ``pending`` packets a socket, and sessions that never connect."""
+def bound(server: "socketio.AsyncServer", *, pending: int, allowance: Allowance) -> None:
+    """Bound what a server keeps and takes: packets to and from a socket, and sessions that never connect."""
     server.eio._async = {**server.eio._async, "websocket": Connection}  # noqa: SLF001 - the only way to say so
     server.eio.create_queue = lambda: Queue(pending)
     begin = server.eio.handlers["connect"]
 
     async def begin_and_watch(eio_sid: str, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as it is handed on
         asyncio.get_running_loop().call_later(CONNECT_SECONDS, _end_idle, server, eio_sid)
+        hold_to(server.eio.sockets[eio_sid], allowance)
         return await begin(eio_sid, environ)
 
     server.eio.on("connect", begin_and_watch)

@@ -15,7 +15,7 @@ from engineio import packet as engine_packet
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
-from notifications.adapters.connections import TextPacket, bound, cut_later
+from notifications.adapters.connections import Allowance, TextPacket, bound, cut_later
 from notifications.domain.positions import LiveEvent
 from servicekit import tracing
 
@@ -26,10 +26,13 @@ _EVENT: Final = "2"
 SLOW = Counter("notifications_slow_sockets", "Sockets that were closed because they did not read")
 
 
-def make_server(*, cors_origins: Sequence[str], largest_message: int, pending: int) -> "socketio.AsyncServer":
+def make_server(
+    *, cors_origins: Sequence[str], largest_message: int, pending: int, allowance: Allowance
+) -> "socketio.AsyncServer":
     """Make the Socket.IO server; without ``cors_origins``, pages of its own origin only.
 
-    At most ``pending`` packets wait for a socket, and what a client sends is handled one after the other.
+    At most ``pending`` packets wait for a socket. What a client sends is handled one after the other, and no more of it
+    than its ``allowance``.
     """
     origins = "*" if "*" in cors_origins else list(cors_origins) or None
     server = socketio.AsyncServer(
@@ -42,7 +45,7 @@ def make_server(*, cors_origins: Sequence[str], largest_message: int, pending: i
         logger=False,
         engineio_logger=False,
     )
-    bound(server, pending=pending)
+    bound(server, pending=pending, allowance=allowance)
     return server
 
 

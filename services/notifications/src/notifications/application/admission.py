@@ -1,5 +1,6 @@
 """Who is let in: what a client says of itself when it connects, checked and judged."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -72,11 +73,15 @@ class Door:
         self._owners = owners
         self._furthest = furthest
 
-    async def admit(self, auth: Any) -> Admission:  # noqa: ANN401 - whatever the client sent
-        """Admit a client by its ``auth``.
+    async def admit(
+        self,
+        auth: Any,  # noqa: ANN401 - whatever the client sent
+        welcome: Callable[[Principal], None] = lambda _principal: None,
+    ) -> Admission:
+        """Admit a client by its ``auth``; ``welcome`` raises where whoever it proves to be has no place.
 
         Raises:
-            ProblemError: `unauthenticated`, `forbidden`, `invalid-request` or `unavailable`.
+            ProblemError: `unauthenticated`, `forbidden`, `invalid-request` or `unavailable`; as ``welcome`` says.
         """
         if auth is None or (isinstance(auth, dict) and "token" not in auth):
             detail = "Connect with auth: {token: <token>}."
@@ -86,6 +91,7 @@ class Door:
         except ValidationError as error:
             raise _invalid(error) from None
         principal = await self._verifier.verify(asked.token)
+        welcome(principal)
         heads = await self._owners.heads(asked.token)
         after = {} if asked.after is None else asked.after.model_dump(exclude_none=True)
         return Admission(

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter as Counts
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -26,14 +27,18 @@ RESUMES = Counter("notifications_resumes", "Where sockets began, counted per str
 EXPELLED = Counter("notifications_expelled", "Sockets that were closed because their user was removed")
 RENEWALS = Counter("notifications_renewals", "Tokens that clients sent to follow their last", ["outcome"])
 
+H = TypeVar("H", bound=Hashable)
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What an instance bears, and the verifier's tolerance in seconds for clocks that differ."""
+    """What an instance bears, in all and of one tenant and user; the verifier's tolerance in seconds for clocks."""
 
     sockets: int
+    sockets_of_tenant: int
+    sockets_of_user: int
     leeway_s: float
 
 
@@ -68,6 +73,8 @@ class Live:
         self._limits = limits
         self._clock = clock
         self._present: dict[str, _Presence] = {}
+        self._of_tenant: Counts[UUID] = Counts()
+        self._of_user: Counts[tuple[UUID, str]] = Counts()
         self._at_the_door = 0
         self._closed = False
 
@@ -80,7 +87,7 @@ class Live:
         self._at_the_door += 1
         try:
             self._check_room()
-            return await self._door.admit(auth)
+            return await self._door.admit(auth, self._check_share)
         except ProblemError as error:
             CONNECTIONS.labels(error.kind.slug).inc()
             raise
@@ -92,16 +99,32 @@ class Live:
             detail = "This instance takes no more connections for the moment."
             raise ProblemError(problems.UNAVAILABLE, detail)
 
+    def _check_share(self, principal: Principal) -> None:
+        """Hold that a user and a tenant have not taken what they may; what others have taken shows in nothing here."""
+        user = principal.tenant_id, principal.sub
+        if self._of_user[user] >= self._limits.sockets_of_user:
+            detail = f"There are {self._limits.sockets_of_user} connections of this user here already."
+            raise ProblemError(problems.RATE_LIMITED, detail)
+        if self._of_tenant[principal.tenant_id] >= self._limits.sockets_of_tenant:
+            detail = f"There are {self._limits.sockets_of_tenant} connections of this organisation here already."
+            raise ProblemError(problems.RATE_LIMITED, detail)
+
     def enter(self, sid: str, admission: Admission) -> None:
         """Give an admitted socket its place; what it is sent begins once the caller has let the loop go on.
 
         Raises:
-            ProblemError: `forbidden`: whoever it is was removed while being admitted.
+            ProblemError: `forbidden`: whoever it is was removed while being admitted; `rate-limited`: others of the
+                same user or tenant were quicker.
         """
         principal = admission.principal
         if (refusal := self._refusal(principal)) is not None:
             CONNECTIONS.labels(problems.FORBIDDEN.slug).inc()
             raise ProblemError(problems.FORBIDDEN, refusal)
+        try:
+            self._check_share(principal)
+        except ProblemError as error:
+            CONNECTIONS.labels(error.kind.slug).inc()
+            raise
         positions = {stream: start.position for stream, start in admission.starts.items()}
         seat = Seat(sid=sid, principal=principal, positions=positions)
         with bound(tenant_id=principal.tenant_id):
@@ -109,6 +132,8 @@ class Live:
             joining = asyncio.create_task(self._join(hub, seat, admission), name="join")
         joining.add_done_callback(lambda task: self._report(sid, task))
         self._present[sid] = _Presence(seat=seat, joining=joining, expiry=self._expire_at(sid, principal.exp))
+        self._of_tenant[principal.tenant_id] += 1
+        self._of_user[principal.tenant_id, principal.sub] += 1
         CONNECTIONS.labels("accepted").inc()
         SOCKETS.set(len(self._present))
 
@@ -126,6 +151,9 @@ class Live:
         self._hubs.leave(sid)
         presence = self._present.pop(sid, None)
         if presence is not None:
+            principal = presence.seat.principal
+            _give_back(self._of_tenant, principal.tenant_id)
+            _give_back(self._of_user, (principal.tenant_id, principal.sub))
             presence.joining.cancel()
             presence.expiry.cancel()
         SOCKETS.set(len(self._present))
@@ -180,3 +208,9 @@ class Live:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("join_failed", exc_info=error)
             self._dismiss(sid)
+
+
+def _give_back(counts: Counts[H], key: H) -> None:
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]
