@@ -36,6 +36,10 @@ UNTOLD = {
     "servicekit.tokens:LONGEST_ID",  # ids are the identity provider's
     "servicekit.tokens:LONGEST_LIFE_SECONDS",  # a setting
     "booking.adapters.roster:MOST_REMEMBERED",  # a cache
+    "production_contracts.audit:LONGEST_ADDRESS",  # longer than any address
+    "servicekit.audit.verification:MOST_EVENTS",  # how a verification tells an entry that covers others
+    "servicekit.audit.verification:MOST_TOLD",  # lines that it prints
+    "servicekit.deadletters.rejection:LONGEST_TYPE",  # types are ours; what is no type of ours is cut
 }
 
 
