@@ -121,8 +121,16 @@ def test_an_admin_may_everything_a_member_book_and_a_viewer_look() -> None:
 
 def test_commands_on_bookings_need_to_write_bookings_those_on_artists_the_roster_and_all_others_the_tenant() -> None:
     needed = {"booking": Permission.BOOKINGS_WRITE, "artist": Permission.ROSTER_WRITE}
-    for kind in (kind for kind in commands.COMMAND_TYPES if not kind.is_refusal):
-        assert kind.permission is needed.get(kind.name.split(".")[1], Permission.TENANT_WRITE)
+    for kind in commands.COMMAND_TYPES:
+        if not kind.is_refusal and kind.data is not commands.CloseTenant:
+            assert kind.permission is needed.get(kind.name.split(".")[1], Permission.TENANT_WRITE)
+
+
+def test_the_order_to_delete_a_tenant_needs_a_permission_of_its_own_which_admins_alone_hold() -> None:
+    assert [k.data for k in commands.COMMAND_TYPES if k.permission is Permission.TENANT_DELETE] == [
+        commands.CloseTenant
+    ]
+    assert [role for role in Role if may(role, Permission.TENANT_DELETE)] == [Role.ADMIN]
 
 
 def test_a_refused_call_is_named_for_the_service_that_it_was_for() -> None:

@@ -1,7 +1,6 @@
 """Commands that somebody wrote to the topic past the gateway: the service that decides authorises each again."""
 
-import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 

@@ -32,6 +32,9 @@ UNTOLD = {
     "tenancy.entrypoints.http:LONGEST_CURSOR",  # cursors are made here
     "tenancy.entrypoints.members:LARGEST_PAGE",
     "tenancy.entrypoints.members:LONGEST_CURSOR",
+    "booking.entrypoints.cursors:LARGEST_VERSION",
+    "tenancy.application.export:LARGEST_PAGE",  # what it asks for, as far as the gateway lets it
+    "tenancy.application.export:LARGEST_EVENT_PAGE",
     "servicekit.server:LARGEST_WEBSOCKET_MESSAGE",  # notifications sets its own
     "servicekit.tokens:LONGEST_ID",  # ids are the identity provider's
     "servicekit.tokens:LONGEST_LIFE_SECONDS",  # a setting

@@ -1,7 +1,7 @@
 """A database of before knows, once it is migrated, whose tenants are deleted."""
 
 from collections.abc import Callable
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 
@@ -25,5 +25,5 @@ def test_tenants_that_were_deleted_before_are_marked_each_by_itself(
                 connection.execute("insert into streams (tenant_id, position) values (%s, 1)", (stream,))
         upgrade("tenancy", database.owner_url)
         with psycopg.connect(database.dsn, autocommit=True) as connection:
-            found: dict[UUID, bool] = dict(connection.execute("select tenant_id, deleted from streams").fetchall())
-    assert found == {deleted: True, active: False, person: False}
+            found = connection.execute("select tenant_id from streams where deleted").fetchall()
+    assert found == [(deleted,)]
