@@ -101,6 +101,8 @@ def test_a_moment_of_python_needs_an_offset_and_at_most_milliseconds() -> None:
         parse_timestamp(datetime(2027, 5, 8))  # noqa: DTZ001 - on purpose
     with pytest.raises(ValueError, match="milliseconds"):
         parse_timestamp(datetime(2027, 5, 8, microsecond=1, tzinfo=UTC))
+    with pytest.raises(ValueError, match="no such time"):
+        parse_timestamp(datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-23))))
 
 
 @given(moments)

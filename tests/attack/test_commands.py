@@ -12,6 +12,7 @@ from local_stack import clerk
 from local_stack.clerk import Clerk
 from local_stack.clients.nights import FIRST
 from local_stack.clients.tenant import Tenant
+from local_stack.clients.waiting import until
 from production_contracts import commands
 from production_contracts.commands import COMMAND_TYPES, Author, Command, CommandBody, CommandType
 from production_contracts.records import Record
@@ -69,8 +70,24 @@ async def outcome(tenant: Tenant, command: Command) -> tuple[int, str]:
     return decided["outcome"]["status"], str(decided["outcome"]["body"].get("type", ""))
 
 
-@pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("kind", COMMAND_TYPES, ids=lambda kind: kind.name)
+GRANTED = [(kind, role) for kind in COMMAND_TYPES for role in Role]
+END = commands.BY_DATA[commands.DeleteTenant]
+
+
+async def test_the_end_of_a_tenant_is_commanded_by_who_may(tenant: Tenant) -> None:
+    await publish(tenant, recorded(forged(tenant, END, role=Role.ADMIN, artist=uuid4())))
+
+    async def is_out() -> bool:
+        return (await tenant.caller().get("/v1/bookings")).slug == "forbidden"
+
+    await until(is_out, "nobody of a deleted tenant gets in")
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [pair for pair in GRANTED if pair != (END, Role.ADMIN)],  # whose outcome nobody is left to be told: above
+    ids=lambda part: getattr(part, "name", str(part)),
+)
 async def test_each_command_of_each_role_is_authorised_again(kind: CommandType, role: Role, tenant: Tenant) -> None:
     status, problem = await outcome(tenant, forged(tenant, kind, role=role, artist=uuid4()))
     assert (problem == "/problems/forbidden") == (not may(role, kind.permission))
@@ -123,7 +140,9 @@ async def test_a_command_sent_again_under_another_body_has_the_outcome_that_it_h
     assert (await outcome(tenant, first))[0] == 201
     for kind, role in ((commands.CancelBooking, Role.MEMBER), (commands.CreateBooking, Role.VIEWER)):
         again = forged(tenant, commands.BY_DATA[kind], role=role, artist=artist, of=first.aggregate_id)
-        same = Command(id=first.id, type=again.type, tenant_id=tenant.id, aggregate_id=again.aggregate_id, body=again.body)
+        same = Command(
+            id=first.id, type=again.type, tenant_id=tenant.id, aggregate_id=again.aggregate_id, body=again.body
+        )
         assert (await outcome(tenant, same))[0] == 201
     (booking,) = await tenant.caller().every("/v1/bookings")
     assert booking["status"] == "pencil"

@@ -93,7 +93,10 @@ FORGERIES: dict[str, tuple[Forge, tuple[int, str]]] = {
     "alg None": (lambda t: written(t, {"alg": "None"}, lambda _: b""), UNAUTHENTICATED),
     "no alg": (lambda t: written(t, {}, by(t.at.issuer)), UNAUTHENTICATED),
     "HS256 with the public key": (lambda t: written(t, {"alg": "HS256"}, hs256(public_pem(t))), UNAUTHENTICATED),
-    "HS256 with the key's id": (lambda t: written(t, {"alg": "HS256"}, hs256(t.at.issuer.kid.encode())), UNAUTHENTICATED),
+    "HS256 with the key's id": (
+        lambda t: written(t, {"alg": "HS256"}, hs256(t.at.issuer.kid.encode())),
+        UNAUTHENTICATED,
+    ),
     "HS256 with no key": (lambda t: written(t, {"alg": "HS256"}, hs256(b"")), UNAUTHENTICATED),
     "RS256 said, HMAC done": (lambda t: written(t, {"alg": "RS256"}, hs256(public_pem(t))), UNAUTHENTICATED),
     "another's key": (lambda t: written(t, {"alg": "RS256"}, by(stranger(t))), UNAUTHENTICATED),
@@ -260,8 +263,7 @@ async def pair() -> AsyncIterator[tuple[Issuer, Issuer, TokenVerifier]]:
     first, second = (Namesake.new(f"http://{HOST}:{port}") for port in ports)
     with IssuerServer(first, ports[0]), IssuerServer(second, ports[1]):
         accepted = [
-            IssuerSettings(issuer=issuer.url, jwks_url=issuer.jwks_url, namespace=uuid4())
-            for issuer in (first, second)
+            IssuerSettings(issuer=issuer.url, jwks_url=issuer.jwks_url, namespace=uuid4()) for issuer in (first, second)
         ]
         verifier = TokenVerifier(accepted, authorized_parties=PARTIES)
         await verifier.start()
@@ -272,9 +274,7 @@ async def pair() -> AsyncIterator[tuple[Issuer, Issuer, TokenVerifier]]:
 class TestIssuersApart:
     """Two issuers that are both accepted, with keys of one name: neither speaks for the other."""
 
-    async def test_a_key_of_one_does_not_sign_for_the_other(
-        self, pair: tuple[Issuer, Issuer, TokenVerifier]
-    ) -> None:
+    async def test_a_key_of_one_does_not_sign_for_the_other(self, pair: tuple[Issuer, Issuer, TokenVerifier]) -> None:
         first, second, verifier = pair
         for signer, named in ((first, second), (second, first)):
             assert (await verifier.verify(signer.token())).issuer == signer.url
@@ -290,7 +290,7 @@ class TestIssuersApart:
         assert len(tenants) == 2
 
     @pytest.mark.parametrize("party", ["http://evil.example", "http://localhost:3000/", "HTTP://LOCALHOST:3000", ["a"]])
-    async def test_a_wrong_party_is_refused(self, party: Any, pair: tuple[Issuer, Issuer, TokenVerifier]) -> None:
+    async def test_a_wrong_party_is_refused(self, party: object, pair: tuple[Issuer, Issuer, TokenVerifier]) -> None:
         first, _, verifier = pair
         with pytest.raises(ProblemError) as caught:
             await verifier.verify(first.token(azp=party))

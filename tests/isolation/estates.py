@@ -82,7 +82,7 @@ async def settle(at: SystemAddresses, session: aiohttp.ClientSession) -> Estate:
         assert await told.tell(kind, data) in {200, 202}
     roster_command, artist = await commanded(tenant, "/v1/artists", {"name": f"Artist {word}"})
     texts = {name: f"{name} {word}" for name in ("title", "venue", "notes")}
-    command, booking = await commanded(tenant, "/v1/bookings", wish({"id": artist}, **texts))
+    command, booking = await commanded(tenant, "/v1/bookings", wish({"id": artist}) | texts)
     ids = Ids(
         tenant=str(tenant.id),
         booking=booking,

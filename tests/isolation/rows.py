@@ -1,8 +1,8 @@
 """The matrix: what there is, and whose it is.
 
 One row for each route of each service, each socket event and room, each topic, each table and each key in Redis. The
-tests beside this file read from the applications, the broker, the catalogues and Redis what there really is: what has no
-row fails, and so does a row that stands for nothing. What is added to the system is added here, in one line.
+tests beside this file read from the applications, the broker, the catalogues and Redis what there really is: what has
+no row fails, and so does a row that stands for nothing. What is added to the system is added here, in one line.
 """
 
 from collections.abc import Callable, Mapping

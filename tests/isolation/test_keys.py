@@ -27,7 +27,7 @@ def row_of(name: str, rows: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 async def content(redis: "Redis", key: str) -> str:
     """Read a key whole, whatever it holds; gone keys hold nothing."""
-    kind = await redis.type(key)
+    kind = str(await redis.type(key))
     if kind == "stream":
         return str(await redis.xrange(key))
     if kind in {"string", "none"}:
@@ -56,18 +56,16 @@ async def test_every_key_has_a_row_and_every_row_a_key(redis: "Redis", mine: Est
 
 async def test_every_channel_has_a_row_and_every_row_a_channel(redis: "Redis", mine: Estate) -> None:
     async with mine.tenant.watcher():
-        found = [row_of(name, CHANNELS) for name in await redis.pubsub_channels()]
+        found = [row_of(str(name), CHANNELS) for name in await redis.pubsub_channels()]
     assert {pattern for pattern, _ in found} == set(CHANNELS)
     assert mine.ids.tenant in {named.get("tenant") for _, named in found}
 
 
-async def test_a_key_that_names_a_tenant_holds_nothing_of_another(
-    redis: "Redis", mine: Estate, theirs: Estate
-) -> None:
+async def test_a_key_that_names_a_tenant_holds_nothing_of_another(redis: "Redis", mine: Estate, theirs: Estate) -> None:
     looked_into = set()
     for estate, other in ((mine, theirs), (theirs, mine)):
         async with estate.tenant.watcher():
-            await estate.tenant.booking(await estate.tenant.artist(f"Artist {estate.word}"), **estate.texts())
+            await estate.more()
         async for key in redis.scan_iter(count=1000):
             held = await content(redis, key)
             if row_of(key, KEYS)[1].get("tenant") == estate.ids.tenant:

@@ -44,7 +44,7 @@ async def sides(own_engines: Engines, issuer: Issuer, spans: InMemorySpanExporte
 
 def trace_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.trace_id
+    return int(span.context.trace_id)
 
 
 async def statements(sides: Sides, row: Route, ids: Ids) -> Counter[str]:

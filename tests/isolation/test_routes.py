@@ -39,9 +39,7 @@ def routes_of(service: str, routes: list[BaseRoute]) -> Iterator[Found]:
 def walked() -> set[Found]:
     services = assembled()
     found = {
-        route
-        for name in ("gateway", "booking", "tenancy")
-        for route in routes_of(name, getattr(services, name).routes)
+        route for name in ("gateway", "booking", "tenancy") for route in routes_of(name, getattr(services, name).routes)
     }
     served = services.notifications.app._app  # type: ignore[attr-defined] # Socket.IO, and behind it HTTP
     found |= set(routes_of("notifications", served.other_asgi_app.routes))

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Inside:
 
     @property
     def rooms(self) -> dict[str, set[str]]:
-        """The rooms and who is in them, without the one of python-socketio's own that holds all: nothing sends to it."""
+        """The rooms and who is in them, without the library's own that holds all: nothing sends to it."""
         found = self.service._server.manager.rooms.get("/", {})
         return {name: set(members) for name, members in found.items() if name is not None}
 
@@ -159,7 +160,7 @@ async def test_ready_and_resync_speak_of_the_own_tenant_alone(role: str, mine: E
             async with estate.tenant.watcher("ana", role, after=after) as watcher:
                 assert watcher.ready[0]["tenant_id"] == estate.ids.tenant
                 if after:
-                    await watcher.until(lambda seen=watcher: len(seen.resyncs) == 2, "both streams to be read anew")
+                    await watcher.until(partial(_resyncs, watcher, 2), "both streams to be read anew")
                 assert other.left_in(str(watcher.ready) + str(watcher.resyncs)) == set()
 
 
@@ -231,15 +232,14 @@ async def test_each_event_is_heard_in_its_tenant_and_by_nobody_of_another(
         ]
         await everything(actor, session, word)
         for watcher in actors:
-            expected = set(SENT_TO_A_TENANT) - {LAST}
-            await watcher.until(lambda seen=watcher, all_=expected: all_ <= _names(seen), "every event", seconds=30)
+            await watcher.until(partial(_has_heard, watcher, set(SENT_TO_A_TENANT) - {LAST}), "every event")
             assert _names(watcher) <= set(SENT_TO_A_TENANT)
         told = Clerk(
             session=session, gateway_url=actor.at.gateway_url, secret=actor.at.engines.credentials.webhook_secret
         )
         assert await told.tell("organization.deleted", {"id": f"org_{actor.name}", "deleted": True}) in {200, 202}
         for watcher in actors:
-            await watcher.until(lambda seen=watcher: seen.disconnects, "a deleted tenant's sockets to be closed")
+            await watcher.until(partial(bool, watcher.disconnects), "a deleted tenant's sockets to be closed")
         own = await mine.tenant.booking(await mine.tenant.artist(f"Artist {mine.word}"), 9)
         for watcher in listeners:
             await watcher.reached("booking", own["position"])
@@ -251,3 +251,11 @@ async def test_each_event_is_heard_in_its_tenant_and_by_nobody_of_another(
 
 def _names(watcher: Watcher) -> set[str]:
     return {heard.name for heard in watcher.heard}
+
+
+def _has_heard(watcher: Watcher, names: set[str]) -> bool:
+    return names <= _names(watcher)
+
+
+def _resyncs(watcher: Watcher, count: int) -> bool:
+    return len(watcher.resyncs) == count

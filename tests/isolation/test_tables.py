@@ -75,7 +75,7 @@ def put(connection: psycopg.Connection, row: Table, columns: list[tuple[str, str
     """Insert a row of a tenant."""
     stated = {name: row.values.get(name, OF_A_TYPE.get(kind, "null")) for name, kind in columns} | {"tenant_id": "%s"}
     names = sql.SQL(", ").join(map(sql.Identifier, stated))
-    values = sql.SQL(", ".join(stated.values()))  # type: ignore[arg-type] # of this file and of rows.py
+    values = sql.SQL(", ".join(stated.values()))  # of this file and of rows.py
     statement = sql.SQL("insert into {} ({}) values ({})").format(sql.Identifier(row.name), names, values)
     connection.execute(statement, (tenant,))
 
@@ -130,7 +130,8 @@ class TestACatalogue:
 
     def test_every_table_that_names_a_tenant_is_declared_to(self, databases: dict[str, Sides], service: str) -> None:
         found = databases[service].superuser.execute("""
-            select table_name from information_schema.columns where table_schema = 'public' and column_name = 'tenant_id'
+            select table_name from information_schema.columns
+            where table_schema = 'public' and column_name = 'tenant_id'
         """)
         assert {name for (name,) in found} == {row.name for row in NAMING if row.service == service}
 
@@ -204,14 +205,12 @@ class TestTheRoles:
         self, databases: dict[str, Sides], engines: Addresses
     ) -> None:
         found = databases["booking"].superuser.execute("select rolname, rolsuper from pg_roles where rolcanlogin")
-        able = dict(found.fetchall())
+        able: dict[str, bool] = dict(found.fetchall())
         assert {name for name, is_super in able.items() if is_super} == {"postgres"}
         assert able.keys() - {"postgres"} == used_roles(engines)
 
     @pytest.mark.parametrize("service", WITH_DATABASE)
-    def test_a_serving_role_owns_nothing_and_belongs_to_nobody(
-        self, databases: dict[str, Sides], service: str
-    ) -> None:
+    def test_a_serving_role_owns_nothing_and_belongs_to_nobody(self, databases: dict[str, Sides], service: str) -> None:
         superuser, role = databases[service].superuser, f"{service}_service"
         owned = superuser.execute(
             """
@@ -328,9 +327,12 @@ class TestEachTenantTable:
                 with pytest.raises(errors.InsufficientPrivilege, match="row-level"), sides.serving.transaction():
                     sides.serving.execute(sql.SQL("update {} set tenant_id = %s").format(name), (other,))
             if "delete" in row.may:
-                assert sides.serving.execute(
-                    sql.SQL("delete from {} where tenant_id = %s").format(name), (other,)
-                ).rowcount == 0
+                assert (
+                    sides.serving.execute(
+                        sql.SQL("delete from {} where tenant_id = %s").format(name), (other,)
+                    ).rowcount
+                    == 0
+                )
 
     def test_a_setting_is_gone_with_its_transaction(
         self, sides: Sides, row: Table, columns: list[tuple[str, str]]

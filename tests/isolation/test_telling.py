@@ -1,4 +1,4 @@
-"""What a system tells its operators: a metric's labels name no tenant and no person, a line of a log at most one tenant."""
+"""What operators are told: a metric's labels name no tenant and no person, a line of a log at most one tenant."""
 
 import re
 from collections.abc import Awaitable, Callable

@@ -27,11 +27,11 @@ def parse_timestamp(value: Any) -> datetime:  # noqa: ANN401 - the validator of 
         if value.tzinfo is None or value.microsecond % 1000:
             message = "a time needs an offset and at most milliseconds"
             raise ValueError(message)
-        moment = value.astimezone(UTC)
+        moment = _in_utc(value)
     elif isinstance(value, str) and _RFC_3339.match(value):
         try:
-            moment = datetime.fromisoformat(value).astimezone(UTC)
-        except (ValueError, OverflowError):
+            moment = _in_utc(datetime.fromisoformat(value))
+        except ValueError:
             message = "there is no such time"
             raise ValueError(message) from None
     else:
@@ -41,6 +41,14 @@ def parse_timestamp(value: Any) -> datetime:  # noqa: ANN401 - the validator of 
         message = "a time lies in the years 1900 to 2200"
         raise ValueError(message)
     return moment
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = "there is no such time"  # in UTC it lies outside of the years 1 to 9999
+        raise ValueError(message) from None
 
 
 def format_timestamp(moment: datetime) -> str:

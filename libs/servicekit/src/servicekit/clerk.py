@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Protocol
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from production_contracts.commands import (
     DeleteTenant,
@@ -50,10 +50,18 @@ def read_time(value: Any) -> Any:  # noqa: ANN401 - whatever Clerk sent
 
 def _read_role(value: Any) -> Any:  # noqa: ANN401 - whatever Clerk sent
     """Read a role; one that we do not know grants nothing."""
-    return value if value in set(Role) else None
+    return value if isinstance(value, str) and value in set(Role) else None
 
 
-Time = Annotated[datetime, BeforeValidator(read_time)]
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = "there is no such time"
+        raise ValueError(message) from None
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(read_time), AfterValidator(_in_utc)]
 KnownRole = Annotated[Role | None, BeforeValidator(_read_role)]
 Id = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
 Text = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
@@ -119,6 +127,12 @@ class Deleted(Record):
     """What is left of something deleted."""
 
     id: Id
+
+
+class Stamped(Record):
+    """Whatever says when it changed."""
+
+    updated_at: Time | None = None
 
 
 class Webhook(Record):
@@ -222,8 +236,8 @@ class Facts:
         read = self._readers.get(webhook.type)
         if read is None:
             return None
-        stated = webhook.timestamp or read_time(webhook.data.get("updated_at"))
-        return read(webhook.data, stated if isinstance(stated, datetime) else sent_at)
+        stated = webhook.timestamp or Stamped.model_validate(webhook.data).updated_at
+        return read(webhook.data, stated or sent_at)
 
     def organization(self, found: Organization, as_of: datetime) -> Fact:
         """Say that there is an organisation, and its names."""

@@ -1,7 +1,6 @@
 """A batch of two tenants who name each other's artists and bookings leaks nothing."""
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
@@ -115,20 +114,3 @@ async def test_a_conflict_names_only_bookings_of_the_own_tenant(shared_bench: Be
     ], "as if the other tenant's nights were not there"
     for command in theirs:
         assert str(command.aggregate_id) not in without(refused)
-
-
-async def test_a_transaction_sees_the_tenants_in_hand_and_no_other(shared_bench: Bench) -> None:
-    tenants = [uuid4() for _ in range(3)]
-    for tenant in tenants:
-        artist = await shared_bench.add_artist(tenant)
-        await shared_bench.one(ask(tenant, night(artist)))
-
-    async def seen(opened: list[UUID], table: str) -> set[Any]:
-        query = f"select tenant_id from {table} where tenant_id = any (:asked)"  # noqa: S608 - the tables below
-        return {row.tenant_id for row in await shared_bench.rows(opened, query, asked=tenants)}
-
-    for table in ("bookings", "artists", "events", "command_log", "audit"):
-        assert await seen([], table) == set()
-        assert await seen(tenants[:1], table) == set(tenants[:1])
-        assert await seen(tenants[:2], table) == set(tenants[:2])
-        assert await seen(tenants, table) == set(tenants)

@@ -52,6 +52,26 @@ def test_an_archived_artist_stands_in_the_way_of_new_bookings_alone() -> None:
     assert refused == {"createBooking"}, "what it is called may still be put right"
 
 
+def test_every_link_leads_to_an_operation_that_takes_the_id() -> None:
+    by_name = {operation.name: operation for operation in OPERATIONS}
+    linked = [
+        (name, link)
+        for path in DOCUMENT["paths"].values()
+        for operation in path.values()
+        for response in operation["responses"].values()
+        for name, link in response.get("links", {}).items()
+    ]
+    assert {name for name, _ in linked} == {"showCommand", *(name for one in OPERATIONS for name in one.leads_to)}
+    for name, link in linked:
+        assert link["operationId"] == name
+        if "parameters" in link:
+            assert "{id}" in by_name[name].path
+        else:
+            body = by_name[name].body
+            assert body is not None
+            assert link["requestBody"].keys() <= body.model.model_fields.keys()
+
+
 def test_every_reference_points_somewhere() -> None:
     for reference in _references(DOCUMENT):
         found: Any = DOCUMENT

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -225,6 +226,30 @@ async def test_a_signed_body_that_is_no_text_or_no_object_is_refused(session: ai
     assert await send(session, b"\xff", signed(b"")) == (401, "unauthenticated")
     assert await send(session, told("organization.created", {"name": "no id"})) == (422, "invalid-request")
     assert await send(session, told("organizationMembership.created", {"organization": {}})) == (422, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    ("stated", "changes"),
+    [
+        ({"timestamp": None}, {"updated_at": 1e300}),
+        ({"timestamp": None}, {"updated_at": "yesterday"}),
+        ({"timestamp": "9999-12-31T23:59:59-23:59"}, {}),
+        ({"timestamp": "2027-05-08T20:00:00"}, {}),
+    ],
+    ids=["no such time", "no time", "past the last year", "without an offset"],
+)
+async def test_a_signed_time_that_there_is_not_is_refused(
+    session: aiohttp.ClientSession, stated: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    body = told("user.deleted", {"id": "user_ben", **changes}, **stated)
+    assert await send(session, body) == (422, "invalid-request")
+
+
+async def test_a_role_that_is_no_text_is_none(session: aiohttp.ClientSession, webhooks: FakeGateway) -> None:
+    assert await send(session, told("organizationMembership.created", MEMBERSHIP | {"role": []})) == (200, "")
+    data = webhooks.kafka.sent[0].body.data
+    assert isinstance(data, commands.RecordMember)
+    assert data.role is None
 
 
 async def test_a_body_too_large_is_refused_before_it_is_verified(session: aiohttp.ClientSession) -> None:

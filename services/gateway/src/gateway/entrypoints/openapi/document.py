@@ -203,6 +203,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
             }
         },
     }
+    if operation.leads_to:
+        main["links"] = {name: _link(name) for name in operation.leads_to}
     responses: dict[str, Any] = {str(operation.status): main}
     if operation.writes:
         responses["202"] = {
@@ -214,6 +216,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
                     "example": examples.COMMAND_PENDING,
                 }
             },
+            "links": {"showCommand": _link("showCommand")},
         }
         main["headers"] |= _headers(["Preference-Applied"])
     else:
@@ -223,6 +226,14 @@ def _responses(operation: Operation) -> dict[str, Any]:
         by_status.setdefault(kind.status, []).append(kind)
     responses |= {str(status): _problems(kinds) for status, kinds in sorted(by_status.items())}
     return responses
+
+
+def _link(name: str) -> dict[str, Any]:
+    """Say where an answer's id goes: into the path, or as the artist of a new booking into the body."""
+    answered = "$response.body#/id"
+    if name == "createBooking":
+        return {"operationId": name, "requestBody": {"artist_id": answered}}
+    return {"operationId": name, "parameters": {"id": answered}}
 
 
 def _refusals(operation: Operation) -> Iterable[ProblemType]:

@@ -35,6 +35,8 @@ class Operation:
     body: Body | None = None
     query: type[Asked] | None = None
     refusals: tuple[ProblemType, ...] = ()
+    leads_to: tuple[str, ...] = ()
+    """Operations that the id of what this answers can be given to, by name."""
 
     @property
     def writes(self) -> bool:
@@ -47,6 +49,15 @@ class Operation:
         return self.status == 201  # noqa: PLR2004 - Created
 
 
+_OF_A_BOOKING: Final = (
+    "showBooking",
+    "amendBooking",
+    "confirmBooking",
+    "cancelBooking",
+    "rescheduleBooking",
+    "showBookingHistory",
+)
+_OF_AN_ARTIST: Final = ("showArtist", "amendArtist", "archiveArtist", "showAvailability")
 _BOOKING: Final = "/v1/bookings/{id}"
 _ARTIST: Final = "/v1/artists/{id}"
 _TAKEN: Final = problems.BOOKING_CONFLICT
@@ -64,6 +75,7 @@ OPERATIONS: Final = (
         model=bookings.Booking,
         example=examples.BOOKING,
         refusals=(problems.NOT_FOUND, _TAKEN, problems.ARTIST_ARCHIVED),
+        leads_to=_OF_A_BOOKING,
     ),
     Operation(
         method="GET",
@@ -147,6 +159,7 @@ OPERATIONS: Final = (
         status=201,
         model=artists.Artist,
         example=examples.ARTIST,
+        leads_to=(*_OF_AN_ARTIST, "createBooking"),
     ),
     Operation(
         method="GET",
