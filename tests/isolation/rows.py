@@ -15,6 +15,7 @@ from production_contracts import topics
 from production_contracts.events import EVENT_TYPES
 from production_contracts.roles import Permission
 from production_contracts.roles import Permission as P  # noqa: N817 - it stands in every line
+from servicekit import key_api
 
 # --- routes -----------------------------------------------------------------------------------------------------------
 
@@ -37,6 +38,8 @@ Fill = Callable[[Ids], Mapping[str, Any]]
 Door = Literal["token", "anybody", "others"]
 LIST: Final = 200
 NOT_THERE: Final = 404
+NOT_YOURS: Final = 422
+"""What a gateway knows by itself not to be the caller's: nobody is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,8 @@ class Route:
     """Which of the caller's own `Ids` the answer holds, so that an empty answer proves nothing."""
     foreign: int = NOT_THERE
     """The status for what is another's and for what is nowhere."""
+    ends: bool = False
+    """Whether it ends the tenant, so that it wants one of its own."""
 
     def __str__(self) -> str:
         """Name it in a test's id."""
@@ -104,6 +109,18 @@ def _of_artist(ids: Ids) -> dict[str, str]:
     return {"artist_id": ids.artist}
 
 
+def _confirmed(ids: Ids) -> dict[str, str]:
+    return {"confirm": ids.tenant}
+
+
+def _tenants(ids: Ids) -> dict[str, Any]:
+    return {"tenants": [ids.tenant]}
+
+
+def _offered(ids: Ids) -> dict[str, Any]:
+    return {"key": {"tenant_id": ids.tenant, "kid": "k", "master": "m", "wrapped": "w"}}
+
+
 def _stream(name: str) -> Fill:
     return lambda _: {"stream": name}
 
@@ -136,7 +153,10 @@ ROUTES: Final = (
     read("gateway", "/v1/events", P.ROSTER_READ, query=_stream("tenancy"), shows="artist"),
     read("gateway", "/v1/commands/{id}", P.BOOKINGS_READ, of="command"),
     read("gateway", "/v1/commands/{id}", P.BOOKINGS_READ, of="roster_command"),
+    read("gateway", "/v1/audit", P.AUDIT_READ, query=_stream("booking"), shows="booking"),
+    read("gateway", "/v1/audit", P.AUDIT_READ, query=_stream("tenancy"), shows="artist"),
     read("gateway", "/v1/tenant", P.ROSTER_READ, shows="tenant"),
+    write("DELETE", "/v1/tenant", P.TENANT_DELETE, names=True, query=_confirmed, foreign=NOT_YOURS, ends=True),
     read("gateway", "/v1/members", P.MEMBERS_READ),
     Route(service="gateway", method="POST", path="/v1/webhooks/clerk", door="others"),
     read("booking", "/v1/bookings", P.BOOKINGS_READ, shows="booking"),
@@ -146,6 +166,7 @@ ROUTES: Final = (
     read("booking", "/v1/artists/{artist_id}/availability", P.BOOKINGS_READ, of="artist", query=_window),
     read("booking", "/v1/events", P.BOOKINGS_READ, shows="booking"),
     read("booking", "/v1/commands/{command_id}", P.BOOKINGS_READ, of="command_id"),
+    read("booking", "/v1/audit", P.AUDIT_READ, shows="booking"),
     read("booking", "/v1/head", P.BOOKINGS_READ),
     read("tenancy", "/v1/artists", P.ROSTER_READ, shows="artist"),
     read("tenancy", "/v1/artists/{artist_id}", P.ROSTER_READ, of="artist"),
@@ -153,7 +174,10 @@ ROUTES: Final = (
     read("tenancy", "/v1/members", P.MEMBERS_READ),
     read("tenancy", "/v1/events", P.ROSTER_READ, shows="artist"),
     read("tenancy", "/v1/commands/{command_id}", P.ROSTER_READ, of="roster_command_id"),
+    read("tenancy", "/v1/audit", P.AUDIT_READ, shows="artist"),
     read("tenancy", "/v1/head", P.ROSTER_READ),
+    Route(service="tenancy", method="POST", path=key_api.READ, door="others", body=_tenants),
+    Route(service="tenancy", method="POST", path=key_api.OFFER, door="others", body=_offered),
 )
 """A route may have several rows: one for each thing that a request can name."""
 
@@ -196,7 +220,7 @@ class Table:
 
     ``tenant``: under forced row-level security. ``positions``: it names tenants and holds no more than numbers of
     theirs (these columns), so that jobs can walk the tenants. ``nobody``: it names no tenant. ``values`` are SQL for
-    columns whose checks want more than a value of their type.
+    columns of which more is wanted than any value of their type.
     """
 
     service: str
@@ -211,17 +235,21 @@ class Table:
         return f"{self.service}.{self.name}"
 
 
+AUDITED: Final = ("audited", "audited_digest", "audited_from")
+
+
 def journal(service: str) -> tuple[Table, ...]:
     """The tables that every owner of a stream has."""
     return (
         Table(service=service, name="events", may="select insert"),
-        Table(service=service, name="command_log", may="select insert delete"),
+        Table(service=service, name="command_log", may="select insert delete", values={"audited": "1"}),
+        Table(service=service, name="audit", may="select insert"),
         Table(
             service=service,
             name="streams",
             may="select insert update",
             whose="positions",
-            columns=("tenant_id", "position", "published"),
+            columns=("tenant_id", "position", "published", "last_at", "deleted", *AUDITED),
         ),
         Table(service=service, name="leases", may="select insert update", whose="nobody"),
         Table(service=service, name="epoch", may="select", whose="nobody"),
@@ -245,6 +273,7 @@ TABLES: Final = (
     Table(service="tenancy", name="members", may="select insert update delete", values={"status": "'active'"}),
     Table(service="tenancy", name="invitations", may="select insert update delete", values={"status": "'pending'"}),
     Table(service="tenancy", name="people", may="select insert update"),
+    Table(service="tenancy", name="data_keys", may="select insert update delete"),
 )
 
 # --- Redis ------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def in_hand(*tenants: UUID) -> str:
 
 def put(connection: psycopg.Connection, row: Table, columns: list[tuple[str, str]], tenant: UUID) -> None:
     """Insert a row of a tenant."""
-    stated = {name: row.values.get(name, OF_A_TYPE.get(kind, "null")) for name, kind in columns} | {"tenant_id": "%s"}
+    stated = {name: OF_A_TYPE.get(kind, "null") for name, kind in columns} | dict(row.values) | {"tenant_id": "%s"}
     names = sql.SQL(", ").join(map(sql.Identifier, stated))
     values = sql.SQL(", ".join(stated.values()))  # of this file and of rows.py
     statement = sql.SQL("insert into {} ({}) values ({})").format(sql.Identifier(row.name), names, values)
