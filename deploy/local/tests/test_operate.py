@@ -27,6 +27,14 @@ def test_dead_letters_are_decided_as_a_principal_of_their_own(service: str) -> N
     assert environment[f"{service.upper()}_KAFKA_PASSWORD"] == ADDRESSES.credentials.of_principal(principal)
 
 
+@pytest.mark.parametrize("job", ["keys", "reconcile"])
+def test_what_wraps_keys_has_the_master_key_and_what_serves_does_not(job: str) -> None:
+    environment = operator_environment(ADDRESSES, Ports(), ISSUER, ["tenancy", job])
+    assert ADDRESSES.credentials.master_key in environment["TENANCY_MASTER_KEYS"]
+    for words in (["tenancy"], ["tenancy", "rebuild"], ["booking", "rebuild"], ["tenancy", "deadletters", "list"]):
+        assert ADDRESSES.credentials.master_key not in str(operator_environment(ADDRESSES, Ports(), ISSUER, words))
+
+
 @pytest.mark.parametrize("words", [[], ["gateway", "keys"], ["rm"]])
 def test_what_has_no_commands_is_refused(words: list[str]) -> None:
     with pytest.raises(StackFailure, match="begins with one of booking, tenancy, notifications"):

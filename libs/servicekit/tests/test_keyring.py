@@ -256,7 +256,7 @@ async def test_a_key_that_no_master_opens_is_not_replaced_and_the_others_open(ho
     stranger = Masters([LocalMaster("other", os.urandom(32))])
     with pytest.raises(KeysAwayError, match="current"):
         await house.keyring(stranger).sealing(tenant)
-    assert len(house.shelf.keys[tenant]) == 1
+    assert (len(house.shelf.keys[tenant]), house.shelf.offered) == (1, 1)
     house.shelf.rotate(await stranger.wrap(DataKey.new(tenant)))
     keyring = house.keyring()
     assert await house.opened(keyring, tenant, sealed) == "x"
@@ -306,6 +306,7 @@ async def test_what_is_held_is_bounded_and_what_was_used_last_stays(house: House
         await house.sealed(keyring, first)
         await house.sealed(keyring, tenant)
     assert list(keyring._entries) == [others[-2], first, others[-1]]
+    assert house.shelf.asked.count([first]) == 1
     assert len(await keyring.opening({tenant: {"x"} for tenant in [first, *others]})) == 5
 
 

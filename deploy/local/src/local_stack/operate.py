@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from local_stack import checkout, stack
 from local_stack.engines import Addresses, Engines
-from local_stack.environment import WITH_DATABASE, dead_letter_environment, service_environment
+from local_stack.environment import WITH_DATABASE, dead_letter_environment, keys_environment, service_environment
 from local_stack.failure import StackFailure
 from local_stack.port import Ports
 
@@ -34,9 +34,14 @@ def operate(words: Sequence[str]) -> NoReturn:
 
 
 def operator_environment(engines: Addresses, ports: Ports, issuer_url: str, words: Sequence[str]) -> Mapping[str, str]:
-    """Give the variables of an operator's command: the service's, and for dead letters the tool's own principal."""
+    """Give the variables of an operator's command: the service's, and what only the command has.
+
+    That is, for dead letters the tool's own principal, and for tenancy's jobs that seal or wrap the master key.
+    """
     service, *command = words
     environment = service_environment(engines, ports, issuer_url)[service]
     if command[:1] == ["deadletters"]:
         return dead_letter_environment(engines, environment, service)
+    if service == "tenancy" and command[:1] in (["keys"], ["reconcile"]):
+        return keys_environment(engines, environment)
     return environment
