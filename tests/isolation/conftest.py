@@ -1,10 +1,8 @@
 """The two sides of the matrix: me, and somebody else."""
 
-from collections.abc import Awaitable, Callable
-
 import aiohttp
 import pytest
-from tests.isolation.estates import Estate, settle
+from tests.isolation.estates import Estate, NewEstate, settle
 
 from local_stack.system import SystemAddresses
 
@@ -20,6 +18,6 @@ async def theirs(system: SystemAddresses, session: aiohttp.ClientSession) -> Est
 
 
 @pytest.fixture
-def new_estate(system: SystemAddresses, session: aiohttp.ClientSession) -> Callable[[], Awaitable[Estate]]:
+def new_estate(system: SystemAddresses, session: aiohttp.ClientSession) -> NewEstate:
     """`await new_estate()`: one more."""
     return lambda: settle(system, session)

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,9 @@ class Estate:
         return {name: f"{name} {self.word}" for name in ("title", "venue", "notes")}
 
 
+NewEstate = Callable[[], Awaitable[Estate]]
+
+
 def vars_of(ids: Ids) -> dict[str, str]:
     """Give what is named, by its name."""
     return {name: getattr(ids, name) for name in Ids.__dataclass_fields__}
@@ -62,6 +65,7 @@ def absent() -> Ids:
         tenant=str(uuid4()),
         booking=str(uuid4()),
         artist=str(uuid4()),
+        member=f"user_{secrets.token_hex(8)}",
         command=booking,
         command_id=str(uuid4()),
         roster_command=roster,
@@ -87,6 +91,7 @@ async def settle(at: SystemAddresses, session: aiohttp.ClientSession) -> Estate:
         tenant=str(tenant.id),
         booking=booking,
         artist=artist,
+        member=f"user_ben-{word}",
         command=command,
         command_id=id_in(command),
         roster_command=roster_command,

@@ -27,6 +27,7 @@ class Ids:
     tenant: str
     booking: str
     artist: str
+    member: str
     command: str
     """A command of booking, as the gateway names it; below, as booking knows it, and the same of one of tenancy."""
     command_id: str
@@ -66,7 +67,7 @@ class Route:
     foreign: int = NOT_THERE
     """The status for what is another's and for what is nowhere."""
     ends: bool = False
-    """Whether it ends the tenant, so that it wants one of its own."""
+    """Whether it ends the tenant that asks: it is asked by one made for that."""
 
     def __str__(self) -> str:
         """Name it in a test's id."""
@@ -157,7 +158,7 @@ ROUTES: Final = (
     read("gateway", "/v1/audit", P.AUDIT_READ, query=_stream("tenancy"), shows="artist"),
     read("gateway", "/v1/tenant", P.ROSTER_READ, shows="tenant"),
     write("DELETE", "/v1/tenant", P.TENANT_DELETE, names=True, query=_confirmed, foreign=NOT_YOURS, ends=True),
-    read("gateway", "/v1/members", P.MEMBERS_READ),
+    read("gateway", "/v1/members", P.MEMBERS_READ, shows="member"),
     Route(service="gateway", method="POST", path="/v1/webhooks/clerk", door="others"),
     read("booking", "/v1/bookings", P.BOOKINGS_READ, shows="booking"),
     read("booking", "/v1/bookings", P.BOOKINGS_READ, names=True, query=_of_artist, foreign=LIST, shows="booking"),
@@ -171,7 +172,7 @@ ROUTES: Final = (
     read("tenancy", "/v1/artists", P.ROSTER_READ, shows="artist"),
     read("tenancy", "/v1/artists/{artist_id}", P.ROSTER_READ, of="artist"),
     read("tenancy", "/v1/tenant", P.ROSTER_READ, shows="tenant"),
-    read("tenancy", "/v1/members", P.MEMBERS_READ),
+    read("tenancy", "/v1/members", P.MEMBERS_READ, shows="member"),
     read("tenancy", "/v1/events", P.ROSTER_READ, shows="artist"),
     read("tenancy", "/v1/commands/{command_id}", P.ROSTER_READ, of="roster_command_id"),
     read("tenancy", "/v1/audit", P.AUDIT_READ, shows="artist"),

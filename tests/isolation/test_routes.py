@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
 from tests.isolation.asking import ask, caller_of, headers_of, nameless, url_of, without
-from tests.isolation.estates import Estate, absent, untouched, vars_of
+from tests.isolation.estates import Estate, NewEstate, absent, untouched, vars_of
 from tests.isolation.rows import ROUTES, Route
 
 from local_stack.clients.caller import Caller
@@ -66,11 +66,11 @@ async def test_nobody_gets_in_without_a_token(row: Route, mine: Estate, theirs: 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("row", BEHIND_TOKENS, ids=str)
 async def test_each_role_does_with_its_own_what_it_may_and_no_more(
-    row: Route, role: str, mine: Estate, new_estate: Callable[[], Awaitable[Estate]]
+    row: Route, role: str, mine: Estate, new_estate: NewEstate
 ) -> None:
     assert row.needs is not None, "who holds a token holds no permission by that alone"
     own = await new_estate() if row.ends else mine
-    ids = own.ids if row.method == "GET" or row.ends else await own.more()
+    ids = own.ids if row.method == "GET" else await own.more()
     answer = await ask(row, caller_of(row, own, role), ids)
     if may(Role(f"org:{role}"), row.needs):
         assert 200 <= answer.status < 300, answer
@@ -112,8 +112,9 @@ async def test_what_is_anothers_and_what_is_nowhere_read_alike_byte_for_byte_but
 
 async def test_nothing_of_anothers_is_changed_by_all_that_can_be_asked(mine: Estate, theirs: Estate) -> None:
     async with untouched(theirs):
-        tried = [ask(row, caller_of(row, mine, role), theirs.ids) for row in BEHIND_TOKENS for role in ROLES]
-        assert len(await asyncio.gather(*tried)) == len(BEHIND_TOKENS) * len(ROLES)
+        rows = [row for row in BEHIND_TOKENS if not row.ends]
+        tried = [ask(row, caller_of(row, mine, role), theirs.ids) for row in rows for role in ROLES]
+        assert len(await asyncio.gather(*tried)) == len(rows) * len(ROLES)
 
 
 WAYS_TO_ASK = {

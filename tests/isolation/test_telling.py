@@ -1,11 +1,10 @@
 """What operators are told: a metric's labels name no tenant and no person, a line of a log at most one tenant."""
 
 import re
-from collections.abc import Awaitable, Callable
 
 import pytest
 from socketio.exceptions import ConnectionError as RefusedError
-from tests.isolation.estates import Estate
+from tests.isolation.estates import Estate, NewEstate
 from tests.poison.mail import Tool, book, command, publish, recorded
 
 from local_stack.clients.caller import Caller
@@ -54,7 +53,7 @@ async def provoke(estate: Estate) -> None:
 
 
 async def test_no_line_of_any_log_says_what_was_written_or_names_two_tenants(
-    system: SystemAddresses, new_estate: Callable[[], Awaitable[Estate]]
+    system: SystemAddresses, new_estate: NewEstate
 ) -> None:
     first, second = await new_estate(), await new_estate()
     for estate in (first, second):
