@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token visitor demo chaos test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token visitor operate demo chaos test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -37,6 +37,9 @@ token: ## Print a token: make token TENANT=acme ROLE=admin USER=ana [TTL=12h] [V
 
 visitor: ## Print what a client of Kafka logs in with: env $(make -s visitor) python consumer.py
 	@$(PYTHON_BIN)/python -m local_stack visitor
+
+operate: ## Run an operator's command: make operate DO="booking deadletters list"
+	@$(PYTHON_BIN)/python -m local_stack operate $(DO)
 
 demo: ## Play a story against the running system
 	@$(PYTHON_BIN)/python -m local_stack.demo

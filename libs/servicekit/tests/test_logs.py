@@ -144,3 +144,48 @@ def test_a_reason_goes_down_to_the_first_cause() -> None:
         "ConnectionError: no connection; because of RuntimeError; because of "
         "PermissionError: [Errno 1] certificate verify failed"
     )
+
+
+def complaint(text: str, *args: object, name: str = "aiokafka.client", level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "client.py", 1, text, args, None)
+
+
+def test_what_a_chatty_library_repeats_passes_once_in_a_while_and_is_counted() -> None:
+    now = 0.0
+    repeats = logs.Repeats(lambda: now)
+    assert [repeats.filter(complaint("no node %s", node)) for node in (1, 2, 1)] == [True, False, False]
+    now = logs.QUIET_SECONDS
+    again = complaint("no node %s", 1)
+    assert repeats.filter(again)
+    assert vars(again)["repeated"] == 2
+    assert not repeats.filter(complaint("no node %s", 1))
+
+
+def test_other_messages_levels_and_loggers_pass() -> None:
+    repeats = logs.Repeats(lambda: 0.0)
+    assert repeats.filter(complaint("lost"))
+    assert repeats.filter(complaint("lost", level=logging.WARNING))
+    assert repeats.filter(complaint("found"))
+    assert repeats.filter(complaint("lost", name="aiokafka.conn"))
+    ours = [repeats.filter(complaint("lost", name="servicekit.kafka")) for _ in range(3)]
+    assert ours == [True, True, True]
+
+
+def test_messages_without_end_are_not_kept_for_ever() -> None:
+    repeats = logs.Repeats(lambda: 0.0)
+    assert all(repeats.filter(complaint(f"text {number}")) for number in range(5_000))
+    assert not repeats.filter(complaint("text 4999"))
+    assert repeats.filter(complaint("text 0"))
+
+
+def test_the_count_of_what_was_held_back_is_on_the_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with configured():
+        logging.getLogger("aiokafka").error("lost")
+        logging.getLogger("aiokafka").error("lost")
+        monkeypatch.setattr(logs, "QUIET_SECONDS", 0.0)
+        logging.getLogger("aiokafka").error("lost")
+    first, second = lines(capsys)
+    assert "repeated" not in first
+    assert second["repeated"] == 1

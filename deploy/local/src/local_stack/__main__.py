@@ -1,4 +1,4 @@
-"""The command line: `python -m local_stack up | down | status | logs | token | visitor | clean`."""
+"""The command line: `python -m local_stack up | down | status | logs | token | visitor | operate | clean`."""
 
 import argparse
 import json
@@ -18,6 +18,7 @@ from rich.console import Console
 from local_stack import checkout, compose, stack
 from local_stack.failure import StackFailure
 from local_stack.issuer import TOKEN_PATH
+from local_stack.operate import operate
 from local_stack.port import HOST, Ports, is_busy
 from local_stack.visitor import environment
 
@@ -173,6 +174,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     asked.add_argument("--ttl", default="12h", help="90s, 5m, 12h, 7d")
     asked.add_argument("--version", type=int, default=2, choices=(1, 2), help="of Clerk's claims")
     asked.set_defaults(do=token)
+    operator = commands.add_parser("operate", help="Run an operator's command of a service.")
+    operator.add_argument("words", nargs=argparse.REMAINDER, help="such as `booking deadletters list`")
+    operator.set_defaults(do=lambda arguments: operate(arguments.words))
     return parser.parse_args(words)
 
 
