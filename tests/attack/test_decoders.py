@@ -19,19 +19,22 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from tests.attack.hostile import FRAGMENTS, mutated, objects, texts, twisted
 
-from booking.entrypoints import http as booking_http
+from booking.adapters.bookings import Filters
+from booking.entrypoints import cursors as booking_cursors
+from booking.entrypoints.cursors import PastList
 from gateway.application.desk import Desk
 from gateway.application.tidings import Tidings
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.preferences import patience
 from gateway.entrypoints import bodies, conditions, front, queries
 from gateway.entrypoints.openapi.operations import OPERATIONS
-from gateway.testing import FakeKafka
+from gateway.testing import FakeKafka, FakeKeyring
 from local_stack import clerk
 from local_stack.clerk import INVITATION_TYPES, MEMBERSHIP_TYPES, ORGANIZATION_TYPES, USER_TYPES
 from notifications.application.admission import Door
 from notifications.domain.positions import LiveEvent
 from notifications.domain.resumption import Head
+from production_contracts.audit import CallOrigin
 from production_contracts.commands import COMMAND_TYPES, CommandType
 from production_contracts.dead_letters import DeadLetterDecision, Origin
 from production_contracts.envelope import Headers, UnreadableError, cloud_headers, read_command, read_event
@@ -44,6 +47,7 @@ from servicekit.clerk import Facts
 from servicekit.problems import ProblemError
 from servicekit.settings import IssuerSettings
 from servicekit.tokens import Principal, TokenVerifier, bearer_token
+from servicekit.vault import AesVault
 from tenancy.entrypoints import http as tenancy_http
 
 pytestmark = pytest.mark.timeout(120)  # the fragments take a second or so; a decoder that hangs takes for ever
@@ -272,14 +276,18 @@ DATA_OF = {
 }
 
 
+WEBHOOK = CallOrigin(channel="webhook")
+
+
 @pytest.mark.parametrize("kind", [*DATA_OF, "user.praised"])
 async def test_webhooks(kind: str) -> None:
     lines = FakeKafka()
     desk = Desk(lines, lines, CommandIds(bytes(32)))
-    tidings = Tidings(Facts(TENANT, None), desk, wait_seconds=1.0)
+    keyring = FakeKeyring(AesVault({"k": bytes(32)}))
+    tidings = Tidings(Facts(TENANT, names=True), keyring, desk, wait_seconds=1.0)
 
     async def take(raw: bytes) -> None:
-        await tidings.take("msg_1", bodies.parse_object(raw), datetime(2027, 5, 8, tzinfo=UTC))
+        await tidings.take("msg_1", bodies.parse_object(raw), datetime(2027, 5, 8, tzinfo=UTC), WEBHOOK)
 
     for good in (
         {"object": "event", "type": kind, "timestamp": 1, "data": DATA_OF.get(kind, {})},
@@ -292,20 +300,26 @@ async def test_webhooks(kind: str) -> None:
 
 # --- cursors ----------------------------------------------------------------------------------------------------------
 
-CURSORS = {"booking": booking_http._read_cursor, "tenancy": tenancy_http._read_cursor}
+AS_IT_WAS = PastList(as_of=datetime(2027, 5, 8, tzinfo=UTC), filters=Filters())
+CURSORS: dict[str, tuple[Callable[[str], object], list[object]]] = {
+    "bookings": (booking_cursors.read, [TIME, str(uuid4())]),
+    "bookings as they were": (AS_IT_WAS.read, [TIME, str(uuid4()), 1, 1, AS_IT_WAS._digest()]),
+    "artists": (tenancy_http._read_cursor, [TIME, str(uuid4())]),
+}
 
 
-@pytest.mark.parametrize("service", CURSORS)
-def test_cursors_with_anything_in_them(service: str) -> None:
-    for raw in twisted([TIME, str(uuid4())]):
+@pytest.mark.parametrize("listed", CURSORS)
+def test_cursors_with_anything_in_them(listed: str) -> None:
+    read, good = CURSORS[listed]
+    for raw in twisted(good):
         for cursor in (base64.urlsafe_b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode().rstrip("=")):
-            read_or(ProblemError, partial(CURSORS[service], cursor))
+            read_or(ProblemError, partial(read, cursor))
 
 
-@pytest.mark.parametrize("service", CURSORS)
+@pytest.mark.parametrize("listed", CURSORS)
 @given(cursor=texts)
-def test_cursors(service: str, cursor: str) -> None:
-    read_or(ProblemError, lambda: CURSORS[service](cursor))
+def test_cursors(listed: str, cursor: str) -> None:
+    read_or(ProblemError, lambda: CURSORS[listed][0](cursor))
 
 
 # --- tokens and sockets -----------------------------------------------------------------------------------------------

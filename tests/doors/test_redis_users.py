@@ -1,7 +1,9 @@
 """Redis lets each user do what its row of the table says, and nothing else: every command, key and channel is tried."""
 
+import contextlib
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from local_stack.account import account_for
 from local_stack.checkout import ROOT
 from local_stack.credentials import Credentials
-from local_stack.port import HOST, free_ports
+from local_stack.port import HOST, free_ports, listens
+from local_stack.process import Child
 from local_stack.redis_server import Redis
 from local_stack.testing import temporary_folder
 from production_contracts.redis_users import ADMIN, ANY, REDIS_USERS, RedisUser
@@ -83,6 +86,12 @@ class TestEachUser:
                     found.add(name)
         assert found - EVERYBODYS == set(user.commands)
 
+    def test_sends_nothing_that_redis_calls_dangerous(self, at: Redis, user: RedisUser) -> None:
+        with client(at, ADMIN) as admin:
+            dangerous = {name for category in ("dangerous", "admin") for name in admin.acl_cat(category)}
+        assert {"flushall", "keys", "config|set", "shutdown"} <= dangerous
+        assert set(user.commands) & dangerous == set()
+
     def test_reaches_its_keys_and_no_other(self, at: Redis, user: RedisUser) -> None:
         command = next(name for name in ("incrby", "xadd") if name in user.commands)
         rest = {"incrby": ("1",), "xadd": ("*", "e", "x")}[command]
@@ -143,7 +152,7 @@ def test_a_user_without_a_password_is_off_and_a_password_for_nobody_is_refused()
 
 def test_compose_starts_redis_with_the_same_users() -> None:
     composed = (ROOT / "docker-compose.yml").read_text()
-    listed = re.search(r"^  redis:$.*?^    command:\n((?:      - .*\n)+)", composed, re.MULTILINE | re.DOTALL)
+    listed = re.search(r"^  redis:$.*?^    command:\n((?:      - [^\n]*\n)+)", composed, re.MULTILINE | re.DOTALL)
     assert listed
     command = [line.strip().removeprefix("- ").strip('"') for line in listed[1].splitlines()]
     stated = {}
@@ -152,6 +161,12 @@ def test_compose_starts_redis_with_the_same_users() -> None:
             rules = command[index + 2 :]
             end = next((at for at, rule in enumerate(rules) if rule.startswith("--")), len(rules))
             stated[command[index + 1]] = rules[:end]
+    with started([re.sub(r"\$\{\w+:-(\w+)\}", r"\1", word) for word in command]) as port:
+        for user in REDIS_USERS:
+            with redis.Redis(host=HOST, port=port, username=user.name, password="local") as mine:
+                assert mine.ping()
+                with pytest.raises(NoPermissionError):
+                    mine.flushall()
     logins = {name: [rule for rule in rules if rule.startswith(">")] for name, rules in stated.items()}
     assert stated["default"] == ["off"]
     for user in REDIS_USERS:
@@ -175,6 +190,24 @@ def test_an_outage_of_the_server_changes_no_right(at: Redis) -> None:
         nobody.ping()
     with client(at, "gateway") as gateway, pytest.raises(NoPermissionError):
         gateway.flushall()
+
+
+@contextlib.contextmanager
+def started(command: list[str]) -> Iterator[int]:
+    """Start Redis as a container would; gives the port."""
+    folder, port = temporary_folder(), free_ports(1)[0]
+    more = ["--port", str(port), "--bind", HOST, "--dir", str(folder)]
+    child = Child("redis", [*command, *more], log=folder / "log", folder=Path("/"))
+    child.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not listens(port):
+            assert child.alive, child.output()
+            assert time.monotonic() < deadline
+        yield port
+    finally:
+        child.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_let(connection: redis.Redis, *words: str) -> bool:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from local_stack.certificates import Authority, Certificate
+from local_stack.checkout import ROOT
 from local_stack.environment import SERVICES, dead_letter_environment
 from local_stack.port import HOST
 from local_stack.postgres import PostgreSQL
@@ -145,6 +148,14 @@ async def test_the_engines_take_nobody_in_the_clear(whole: System) -> None:
             await kafka.start()
     finally:
         await kafka.close()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_health_check_of_a_container_asks_by_tls(whole: System, service: str) -> None:
+    environment = os.environ | whole.services.environment[service] | {"SERVICE": service}
+    command = [sys.executable, str(ROOT / "deploy/healthy")]
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert (asked.returncode, asked.stderr) == (0, "")
 
 
 def test_every_job_that_needs_an_engine_comes_by_tls_too(whole: System, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 import structlog
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pydantic import Field
 
 from servicekit import logs, repeats, tracing
 from servicekit.settings import Port, ServiceSettings, settings_config
@@ -20,6 +21,9 @@ class Settings(ServiceSettings):
     model_config = settings_config("TEST_LOGS_")
     instance: str = "test-1"
     http_port: Port = 0
+    store_url: str = Field(default="redis://u:pass%2Fword-of-redis@h", repr=False)
+    keys: dict[str, bytes] = Field(default={"a": b"0123456789abcdefghijklmnopqrstu!"}, repr=False)
+    hooks: list[str] = Field(default=["whsec_c29tZXRoaW5nIHNpZ25lZCB3aXRo"], repr=False)
 
 
 @contextmanager
@@ -92,6 +96,54 @@ def test_a_line_names_the_trace_and_the_span_in_hand(capsys: pytest.CaptureFixtu
     for line in (ours, theirs):
         assert (line["trace_id"], line["span_id"]) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
     assert "trace_id" not in idle
+
+
+SHOWN = {
+    "a password": "pass/word-of-redis",
+    "a password as a URL has it": "pass%2Fword-of-redis",
+    "a URL": "redis://u:pass%2Fword-of-redis@h",
+    "a key": "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dSE=",
+    "a signing secret": "c29tZXRoaW5nIHNpZ25lZCB3aXRo",
+    "a token": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyX2FuYSJ9.c2lnbmF0dXJl",
+    "an opaque token": "Authorization: Bearer s3cr3t-0paque",
+    "a signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+}
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_a_secret_that_gets_into_a_line_is_taken_out(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = SHOWN[what].removeprefix("Authorization: Bearer ").removeprefix("redis://u:").removesuffix("@h")
+    with configured():
+        structlog.get_logger("x").info("told", what=SHOWN[what])
+        logging.getLogger("a.library").warning("told: %s", SHOWN[what])
+        structlog.get_logger("x").error("failed", exc_info=ValueError(SHOWN[what]))
+    said = capsys.readouterr().out
+    assert said.count(logs.REDACTED) >= 3
+    assert shown not in said
+
+
+def test_what_is_no_secret_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    with configured():
+        structlog.get_logger("x").info("decided", tenant="443952e0-554c-5be9-8f45-1f4df3a600a0", versions="v1, v2")
+    assert logs.REDACTED not in capsys.readouterr().out
+
+
+def test_loggers_that_show_what_goes_over_the_wire_say_nothing_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_LOGS_LOG_LEVEL", "debug")
+    with configured():
+        for name in ("aiokafka.conn", "uvicorn.error", "websockets.server"):
+            assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+            assert logging.getLogger(name).isEnabledFor(logging.INFO)
+        assert logging.getLogger("ours").isEnabledFor(logging.DEBUG)
+
+
+def test_a_reason_goes_down_to_the_first_cause() -> None:
+    first, second, last = OSError(1, "certificate verify failed"), RuntimeError(), ConnectionError("no connection")
+    last.__context__, second.__cause__ = second, first
+    assert logs.reason(last) == (
+        "ConnectionError: no connection; because of RuntimeError; because of "
+        "PermissionError: [Errno 1] certificate verify failed"
+    )
 
 
 def test_the_count_of_what_was_held_back_is_on_the_line(

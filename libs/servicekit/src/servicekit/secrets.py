@@ -107,6 +107,8 @@ def written_secrets(settings: BaseSettings) -> set[str]:
     for name, field in type(settings).model_fields.items():
         for secret in () if field.repr else secrets_in(name, getattr(settings, name)):
             text = base64.b64encode(secret).decode() if isinstance(secret, bytes) else secret
+            for prefix in PREFIXES:
+                found.add(text.removeprefix(prefix))
             found |= {text, quote(text, safe=""), json.dumps(text)[1:-1], repr(text)[1:-1]}
             if isinstance(secret, bytes):
                 found |= {secret.hex(), repr(secret)[2:-1]}
