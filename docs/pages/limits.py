@@ -25,6 +25,7 @@ import notifications.domain.positions
 import servicekit.dead_letters
 import servicekit.jobs
 import servicekit.kafka
+import servicekit.key_api
 import servicekit.keys
 import servicekit.owner_api
 import servicekit.relay
@@ -119,6 +120,8 @@ def _requests() -> Iterator[Limit]:
     header = size(gateway.entrypoints.webhooks.LONGEST_HEADER)
     yield _limit("a header of a webhook's signature", header, _UNAUTHENTICATED)
     yield _limit("time to send a body", duration(gateway.entrypoints.bodies.BODY_SECONDS), _UNAVAILABLE)
+    internal = size(servicekit.key_api.LARGEST_BODY)
+    yield _limit("body of tenancy's internal API of keys", internal, too_large)
     hooks = number(gateway.entrypoints.webhooks.MOST_IN_HAND)
     yield _limit("webhooks in hand at one gateway", hooks, f"{_UNAVAILABLE}: Svix sends them again")
     yield _limit("requests in hand at one gateway", _gateway("requests_in_hand"), f"{_UNAVAILABLE}, unread")

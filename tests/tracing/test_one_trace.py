@@ -182,7 +182,7 @@ async def test_no_span_says_who_it_was_or_what_was_written(
     for span in whole.spans.get_finished_spans():
         attributes = span.attributes or {}
         assert not {"http.url", "http.target", "net.peer.ip", "http.user_agent"} & attributes.keys() or (
-            span.name == "GET" and attributes.keys() & {"http.url"} == {"http.url"}
+            span.name in {"GET", "POST"} and attributes.keys() & {"http.url"} == {"http.url"}
         )
 
 
