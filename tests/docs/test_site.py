@@ -75,7 +75,12 @@ def test_every_page_is_there_and_no_link_or_anchor_leads_nowhere(site: Path) -> 
 def test_programs_are_shown_and_not_the_marks_that_bring_them(site: Path) -> None:
     texts = [html.unescape(re.sub(r"<[^>]+>", "", page.read_text())) for page in site.rglob("*.html")]
     assert [found[0] for text in texts if (found := re.search(r"-+ ?8 ?< ?-+.*", text))] == []
-    for program in ("docs/examples/follow.mjs", "docs/examples/follow.py", "contracts/examples/consume_bookings.py"):
+    for program in (
+        "docs/examples/follow.mjs",
+        "docs/examples/follow.py",
+        "docs/examples/verify_audit.py",
+        "contracts/examples/consume_bookings.py",
+    ):
         whole = (ROOT / program).read_text().strip()
         assert any(whole in text for text in texts), f"{program} is on no page"
 

@@ -53,7 +53,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 def format_timestamp(moment: datetime) -> str:
     """Write a time in UTC with milliseconds and ``Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # a fifth of what strftime takes
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # faster than strftime
 
 
 def truncate_to_milliseconds(moment: datetime) -> datetime:
