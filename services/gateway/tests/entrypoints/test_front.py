@@ -109,10 +109,12 @@ async def test_a_fault_of_ours_is_a_problem_that_browsers_may_read(accepted: Iss
 
 
 async def test_browsers_may_call_from_the_configured_origins_only(accepted: IssuerSettings) -> None:
-    preflight = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,if-match"}
+    preflight = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization,if-match"}
     async with fake_gateway(accepted, cors_origins=[ORIGIN]) as gateway, aiohttp.ClientSession(gateway.url) as session:
         async with session.options("/v1/bookings/x", headers=preflight | {"Origin": ORIGIN}) as response:
             assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+            allowed = response.headers["Access-Control-Allow-Methods"].split(", ")
+            assert set(allowed) == {"GET", "HEAD", "POST", "PATCH", "DELETE"}
         async with session.options(
             "/v1/bookings/x", headers=preflight | {"Origin": "https://evil.example"}
         ) as response:

@@ -48,7 +48,7 @@ class Paper:
                 return None
             after = int(query["after"])
             lines = self.trail[str(query["stream"])][after : after + 2]
-            return Page(body={"items": lines, "position": after + len(lines)}, position=9)
+            return Page(body={"items": lines, "sequence": after + len(lines), "begins_at": 0}, position=9)
         first = int(query.get("cursor", 0))
         found = self.lists[path]
         stream = "booking" if path == "/v1/bookings" else "tenancy"

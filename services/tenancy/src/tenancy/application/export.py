@@ -171,7 +171,7 @@ class Export:
             while page.body["items"]:
                 for line in page.body["items"]:
                     yield line
-                page = await self._get("/v1/audit", {**asked, "after": page.body["position"]})
+                page = await self._get("/v1/audit", {**asked, "after": page.body["sequence"]})
 
         await self._write(name, lines(first), stream, first.position)
 
