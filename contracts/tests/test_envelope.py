@@ -78,6 +78,7 @@ DATA: dict[type[Record], st.SearchStrategy[Record]] = {
         commands.RecordTenant, org_id=texts, name=st.none() | texts, slug=st.none() | texts, as_of=moments
     ),
     commands.DeleteTenant: st.builds(commands.DeleteTenant, as_of=moments),
+    commands.CloseTenant: st.builds(commands.CloseTenant),
     commands.RecordMember: st.builds(
         commands.RecordMember,
         sub=texts,
