@@ -36,7 +36,15 @@ from servicekit.logs import REDACTED
 from servicekit.secrets import load, secrets_in, written_secrets
 
 DEADLINE_S = 120.0
-EXTRA = {"tenancy": {"CLERK_SECRET_KEY": f"sk_test_{secrets.token_urlsafe(24)}"}}
+KEY = base64.b64encode(secrets.token_bytes(32)).decode()
+EXTRA = {
+    "gateway": {"SEAL_KEYS": json.dumps({"before": KEY}), "TRANSIT_TOKEN": f"hvs.{secrets.token_urlsafe(24)}"},
+    "tenancy": {
+        "CLERK_SECRET_KEY": f"sk_test_{secrets.token_urlsafe(24)}",
+        "MASTER_KEYS": json.dumps({"m": KEY}),
+        "TRANSIT_TOKEN": f"hvs.{secrets.token_urlsafe(24)}",
+    },
+}
 AWKWARD = "p@ss/w#rd?" + secrets.token_urlsafe(18)
 """A password that must be written otherwise in a URL."""
 
@@ -61,8 +69,6 @@ def told(service: str, at: Addresses, port: int, issuer_url: str, log_format: st
     """Give the environment of a service that logs whatever it can."""
     found = service_environment(at, Ports(**{service: port}), issuer_url)[service]
     more = {"LOG_LEVEL": "debug", "LOG_FORMAT": log_format, **EXTRA.get(service, {})}
-    if service == "tenancy":
-        more["SEAL_KEYS"] = json.dumps({"local": at.credentials.seal_key})
     return found | {f"{service.upper()}_{name}": value for name, value in more.items()}
 
 

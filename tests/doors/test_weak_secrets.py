@@ -34,6 +34,9 @@ ROWS: dict[str, dict[str, tuple[str, str]]] = {
         "redis_url": ("redis://gateway:local@h/0", f"redis://gateway:{STRONG}@h/0"),
         "command_id_key": (PUBLISHED_KEY, STRONG_KEY),
         "seal_keys": (json.dumps({"a": STRONG_KEY, "b": PUBLISHED_KEY}), json.dumps({"a": STRONG_KEY})),
+        "master_keys": (json.dumps({"m": PUBLISHED_KEY}), json.dumps({"m": STRONG_KEY})),
+        "transit_token": ("hvs.change-me", f"hvs.{STRONG}"),
+        "keys_secret": (f"{MARK}-secret-of-the-gateway", STRONG),
         "clerk_webhook_secrets": (
             json.dumps([f"whsec_{STRONG_KEY}", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]),
             json.dumps([f"whsec_{STRONG_KEY}"]),
@@ -49,7 +52,9 @@ ROWS: dict[str, dict[str, tuple[str, str]]] = {
         "database_url": ("postgresql+asyncpg://u:local@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
         "database_owner_url": ("postgresql+asyncpg://u:change-me@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
         "clerk_secret_key": ("sk_test_change-me", f"sk_test_{STRONG}"),
-        "seal_keys": (json.dumps({"a": PUBLISHED_KEY}), json.dumps({"a": STRONG_KEY})),
+        "master_keys": (json.dumps({"m": STRONG_KEY, "n": PUBLISHED_KEY}), json.dumps({"m": STRONG_KEY})),
+        "transit_token": ("x" * 24, f"hvs.{STRONG}"),
+        "keys_secrets": (json.dumps([STRONG, "change-me-" * 4]), json.dumps([STRONG])),
     },
     "notifications": {
         "kafka_password": ("0123456789abcdef", STRONG),
@@ -103,7 +108,7 @@ def test_every_secret_has_a_row(service: str) -> None:
 @pytest.mark.parametrize("service", SETTINGS)
 def test_what_sounds_like_a_secret_is_marked_as_one(service: str) -> None:
     sounds = re.compile(r"password|secret|_keys?$|token$|database_url|owner_url$|redis_url")
-    exempt = {"weak_secrets", "database_owner_url"}
+    exempt = {"weak_secrets", "database_owner_url", "transit_key"}  # which is a name
     found = {name for name in SETTINGS[service].model_fields if sounds.search(name)} - exempt
     assert found <= ROWS[service].keys()
 

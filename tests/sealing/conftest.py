@@ -22,7 +22,7 @@ from servicekit.vault import read_key
 
 FRESH_SECONDS = "0.5"
 DEBUG = {"LOG_LEVEL": "debug"}
-LEGACY_KID, LEGACY_KEY = "before", bytes(range(32))
+LEGACY_KID, LEGACY_KEY = "before", secrets.token_bytes(32)
 LEGACY = json.dumps({LEGACY_KID: base64.b64encode(LEGACY_KEY).decode()})
 
 

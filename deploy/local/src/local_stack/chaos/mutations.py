@@ -114,6 +114,8 @@ def _skip_events() -> None:
         heads: dict[UUID, Head],
     ) -> None:
         kept = [event for event in events if event.type != "BookingConfirmed"]
+        for event in events:
+            heads[event.tenant_id].position -= event not in kept
         await append(connection, stream, kept, outcomes, heads)
 
     _replace(journal, "append", append_most)
