@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from servicekit.tls import client_context
 from tenancy.application.export import ExportError, Page
 
 TRIES: Final = 8
@@ -72,7 +73,11 @@ class GatewayApi:
 
     async def __aenter__(self) -> Self:
         """Open the HTTP client."""
-        self._session = aiohttp.ClientSession(timeout=_DEADLINE, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=client_context()),
+            timeout=_DEADLINE,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
