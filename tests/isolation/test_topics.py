@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from tests.isolation.estates import Estate
+from tests.isolation.estates import Estate, NewEstate
 from tests.isolation.rows import TOPICS
 from tests.poison.mail import Tool, book, command, publish, recorded
 
@@ -58,8 +58,9 @@ def is_of_a_person(record: Any) -> bool:  # noqa: ANN401 - aiokafka ships no typ
 
 @pytest.mark.parametrize("topic", [name for name, keyed in TOPICS.items() if keyed == "tenant"])
 async def test_each_record_is_of_the_tenant_that_its_key_names_and_speaks_of_no_other(
-    topic: str, system: SystemAddresses, mine: Estate, theirs: Estate
+    topic: str, system: SystemAddresses, new_estate: NewEstate
 ) -> None:
+    mine, theirs = await new_estate(), await new_estate()  # of whose ids nobody else has asked
     for estate in (mine, theirs):
         await estate.more()
     counts = dict.fromkeys((mine.word, theirs.word), 0)

@@ -34,7 +34,7 @@ class Plants:
         """State every sealed field of a booking, each of its leaves a plant, as far as its type lets it be one."""
         return {
             name: self._fill(name, BookingRequest.model_fields[name])
-            for name in sorted(sensitive_fields(BookingRequest))
+            for name in sorted({path.partition(".")[0] for path in sensitive_fields(BookingRequest)})
         }
 
     def patterns(self) -> list[bytes]:

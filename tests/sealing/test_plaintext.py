@@ -182,7 +182,9 @@ def test_every_sealed_field_of_a_booking_was_planted(planted: Planted) -> None:
 def test_it_stands_in_no_table(planted: Planted) -> None:
     held = list(in_databases(planted.whole))
     assert search(held, planted.plants.patterns()) == set()
-    assert search(held, forms_of(planted.title)) == {"booking.bookings", "booking.events", "booking.command_log"}
+    assert search(held, forms_of(planted.title)) == {
+        *("booking.bookings", "booking.events", "booking.command_log", "booking.audit")
+    }
 
 
 def test_it_stands_in_no_file_of_postgresql_nor_in_its_write_ahead_log(planted: Planted) -> None:
