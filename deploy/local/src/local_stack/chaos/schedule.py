@@ -140,6 +140,8 @@ def _beginnings(chance: random.Random, last: float) -> list[float]:
 
 
 def _turns(chance: random.Random, kinds: tuple[str, ...]) -> Iterator[str]:
+    """Draw the kinds, all of them before any again; at first those with few targets, as they wait for each other."""
+    yield from sorted(chance.sample(kinds, len(kinds)), key=lambda kind: min(len(KINDS[kind].targets), 3))
     while True:
         yield from chance.sample(kinds, len(kinds))
 
