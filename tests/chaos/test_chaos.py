@@ -20,4 +20,4 @@ async def test_two_minutes_of_every_fault_break_no_promise() -> None:
         breached = [finding.render() for finding in findings if finding.breaches]
         assert not breached, "\n".join([f"seed {SEED}, kept in {folder}", *breached])
         assert done.faults >= len(KINDS)
-        assert done.commands > 300  # a load, on however busy a machine
+        assert done.commands > 1_000

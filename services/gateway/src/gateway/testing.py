@@ -56,7 +56,8 @@ def echo(command: Command) -> Outcome:
 class FakeKafka:
     """Both lines of Kafka at once: a command that leaves is decided by ``decide`` and its reply comes back.
 
-    ``decide`` answers None for "nobody decides"; ``away`` loses the connection before, ``fate`` after the hand-over.
+    ``decide`` answers None for "nobody decides"; ``away`` loses the connection before, ``fate`` after the hand-over,
+    ``fails_as_the_wait_ends`` between the end of a wait and the waking of who waited.
     """
 
     partition = 3
@@ -70,6 +71,7 @@ class FakeKafka:
         self.attached = True
         self.away = False
         self.fate: BaseException | None = None
+        self.fails_as_the_wait_ends: BaseException | None = None
         self.acknowledges = True
         self._capacity = capacity
         self._waiting: dict[tuple[UUID, UUID], asyncio.Future[Reply]] = {}
@@ -92,7 +94,10 @@ class FakeKafka:
         self.sent.append(command)
         self.records.append(record)
         self.arrivals.put_nowait(command)
-        if self.acknowledges:
+        if (failure := self.fails_as_the_wait_ends) is not None:
+            waiting = self._waiting[command.tenant_id, command.id]
+            waiting.add_done_callback(lambda _: sent.set_exception(failure))  # before the waiter's own: it runs first
+        elif self.acknowledges:
             sent.set_result(None)
         outcome = self.decide(command)
         if outcome is not None:

@@ -113,6 +113,13 @@ async def test_what_kafka_has_not_acknowledged_within_the_wait_is_not_called_tak
     assert "command_id" in (await refusal(kafka, IMPATIENT)).members
 
 
+async def test_what_fails_in_the_moment_the_wait_ends_is_not_called_taken() -> None:
+    """Found by chaos: Kafka's deadline and the wait end together, and a command that never arrived was answered 202."""
+    kafka = FakeKafka(decide=lambda _: None)
+    kafka.fails_as_the_wait_ends = KafkaError("expired")
+    assert "command_id" in (await refusal(kafka, IMPATIENT)).members
+
+
 async def test_a_reply_counts_even_before_the_acknowledgement() -> None:
     kafka = FakeKafka()
     kafka.acknowledges = False

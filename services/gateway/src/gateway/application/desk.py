@@ -149,7 +149,7 @@ class Desk:
         self, sent: "asyncio.Future[Any]", outcome: "asyncio.Future[Reply]", text: str, seconds: float
     ) -> Reply | None:
         def give_up(delivery: "asyncio.Future[Any]") -> None:
-            error = asyncio.CancelledError() if delivery.cancelled() else delivery.exception()
+            error = _undelivered(delivery)
             if error is not None and not outcome.done():
                 outcome.set_exception(_uncertain(text, error))
 
@@ -158,9 +158,17 @@ class Desk:
             async with asyncio.timeout(seconds):
                 return await outcome
         except TimeoutError:
-            if not sent.done():
-                raise _uncertain(text, TimeoutError("not acknowledged within the wait")) from None
+            error = _undelivered(sent)  # it may have failed in this very moment: the default wait is Kafka's deadline
+            if error is not None:
+                raise _uncertain(text, error) from None
             return None
+
+
+def _undelivered(sent: "asyncio.Future[Any]") -> BaseException | None:
+    """Say why a record is not known to be on Kafka; None: Kafka has acknowledged it."""
+    if not sent.done():
+        return TimeoutError("not acknowledged within the wait")
+    return asyncio.CancelledError() if sent.cancelled() else sent.exception()
 
 
 def _unavailable(detail: str) -> ProblemError:
