@@ -214,7 +214,7 @@ async def test_it_stands_in_no_log(planted: Planted) -> None:
     assert search(logs, planted.plants.patterns()) == set()
     names = {name for name, _ in logs}
     assert {f"{service}.log" for service in ("gateway", "booking", "tenancy", "notifications")} <= names
-    assert "gateway.log" in search(logs, [str(planted.tenant.id).encode()])
+    assert "gateway.log" in search(logs, [b'"instance":"gateway-1"'])
 
 
 def test_no_key_in_clear_and_no_secret_stands_in_any_of_them_either(planted: Planted) -> None:
