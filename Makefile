@@ -1,6 +1,7 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token visitor operate demo chaos test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token visitor operate demo chaos k8s-check images test lint format docs lock \
+  migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -10,9 +11,11 @@ VERSION ?= 2
 SECONDS ?= 600
 SEED ?= 1
 FAULTS ?= all
+TAG ?= dev
+REGISTRY ?=
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (run, test and lint do it by themselves)
 	@deploy/local/setup
@@ -48,6 +51,14 @@ chaos: ## Break it on purpose, under load, and check every promise: make chaos [
 	@deploy/local/setup chaos
 	@$(PYTHON_BIN)/python -m local_stack.chaos --seconds '$(SECONDS)' --seed '$(SEED)' --faults '$(FAULTS)'
 
+k8s-check: setup ## Render deploy/k8s and hold it to schemas and policies; needs no cluster, and is part of `make test`
+	@$(PYTHON_BIN)/python -m local_stack.k8s check
+
+images: ## Build the images of the services and the local issuer: make images [TAG=dev] [REGISTRY=registry.example.com/]
+	@for service in gateway booking tenancy notifications; do \
+	  docker build -q --build-arg SERVICE=$$service -t '$(REGISTRY)production-tool/'$$service':$(TAG)' . || exit 1; done
+	@docker build -q -f deploy/local/Dockerfile -t '$(REGISTRY)production-tool/issuer:$(TAG)' .
+
 test: ## Run every test, on real engines
 	@deploy/local/setup chaos
 	@contracts/validation/setup
@@ -66,9 +77,10 @@ format: setup ## Mend what ruff can mend
 migration: setup ## Begin a migration: make migration SERVICE=booking MESSAGE="what it does"
 	@$(PYTHON_BIN)/python -m servicekit migration '$(SERVICE)' '$(MESSAGE)'
 
-contracts: setup ## Write anew what is made from the contracts: JSON Schemas, AsyncAPI, OpenAPI
+contracts: setup ## Write anew what is made from the contracts: JSON Schemas, AsyncAPI, OpenAPI, Kafka's resources
 	@$(PYTHON_BIN)/python -m production_contracts contracts/schemas
 	@$(PYTHON_BIN)/python -m local_stack.contract documents
+	@$(PYTHON_BIN)/python -m local_stack.k8s generate
 
 docs: setup ## Build the documentation into .local/site; a link that leads nowhere fails it
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON_BIN)/mkdocs build --strict --quiet

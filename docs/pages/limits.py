@@ -195,6 +195,8 @@ def _waits() -> Iterator[Limit]:
     yield _limit("the same, with `respond-async`", async_, expired)
     reached = duration(servicekit.owner_api.POSITION_WAIT_S)
     yield _limit("wait of a read for its `Min-Position`", reached, _UNAVAILABLE)
+    behind = duration(servicekit.owner_api.REPLICA_WAIT_S)
+    yield _limit("wait of a read for a replica that is behind", behind, "the primary is read")
     yield _limit("a read that the gateway passes on", _gateway("owner_timeout_seconds", "s"), _UNAVAILABLE)
     published = duration(servicekit.replies.PUBLICATION_DEADLINE_S)
     yield _limit("wait of tenancy's outcomes for Kafka's acknowledgement", published, "the caller asks by command id")

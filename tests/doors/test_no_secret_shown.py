@@ -200,7 +200,7 @@ async def test_no_secret_shows_up_when_a_job_is_refused(
 
 
 @pytest.mark.parametrize("url", ["postgresql+asyncpg://u:{}@h/d", "postgresql://u:{}@h/d", "u:{}@h", "{}"])
-@pytest.mark.parametrize("name", ["database_url", "database_owner_url"])
+@pytest.mark.parametrize("name", ["database_url", "database_owner_url", "database_read_url"])
 def test_a_url_that_cannot_be_read_shows_nothing_of_the_password(
     name: str, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

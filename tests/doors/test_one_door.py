@@ -28,7 +28,7 @@ def test_contexts_are_made_in_one_module() -> None:
     assert files_with(r"create_default_context\(|ssl\.SSLContext\(") == {"tls.py"}
 
 
-@pytest.mark.parametrize("url", ["database_url", "database_owner_url", "redis_url"])
+@pytest.mark.parametrize("url", ["database_url", "database_owner_url", "database_read_url", "redis_url"])
 def test_only_settings_read(url: str) -> None:
     """Everybody else takes `settings.database`, `settings.database_as_owner` or `settings.redis`, and TLS with it."""
     assert {path for path, _ in lines_with(rf"\.{url}\b")} == {"libs/servicekit/src/servicekit/settings.py"}

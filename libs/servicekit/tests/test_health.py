@@ -47,3 +47,21 @@ async def test_what_is_not_required_is_shown_and_fails_nothing() -> None:
     health.add("redis", lambda: False, required=False)
     alive, ready, body = await answers(health)
     assert (alive, ready, body["degraded"]) == (200, 200, ["redis"])
+
+
+async def test_checks_that_are_excluded_are_not_made_and_the_others_are() -> None:
+    asked: list[str] = []
+
+    def check(name: str, *, passes: bool) -> bool:
+        asked.append(name)
+        return passes
+
+    health = Health()
+    health.add("kafka", lambda: check("kafka", passes=False))
+    health.add("relay", lambda: check("relay", passes=True))
+    async with running(Starlette(routes=health.routes)) as url, aiohttp.ClientSession(url) as session:
+        async with session.get("/readyz?exclude=kafka&exclude=unheard-of") as ready:
+            assert (ready.status, (await ready.json())["checks"]) == (200, ["relay"])
+        assert asked == ["relay"]
+        async with session.get("/readyz?exclude=relay") as ready:
+            assert (ready.status, (await ready.json(content_type=None))["failing"]) == (503, ["kafka"])

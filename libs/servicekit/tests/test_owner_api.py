@@ -63,8 +63,10 @@ async def fresh(fresh_database: Callable[..., FreshDatabase]) -> AsyncIterator[F
         yield made
 
 
-async def serving(fresh: FreshDatabase, issuer: Issuer, *, after_publication: bool) -> AsyncIterator[Api]:
-    database = Database(fresh.url)
+async def serving(
+    fresh: FreshDatabase, issuer: Issuer, *, after_publication: bool, replica: str | None = None
+) -> AsyncIterator[Api]:
+    database = Database(fresh.url, replica=replica)
     issuers = [IssuerSettings(issuer=issuer.url, jwks_url=issuer.jwks_url, namespace=NAMESPACE)]
     verifier = TokenVerifier(issuers)
     app = FastAPI(openapi_url=None)
@@ -271,4 +273,76 @@ async def test_the_audit_trail_is_read_by_nobody_but_an_admin(api: Api, role: st
     org, tenant = new_tenant()
     await happen(api.database, tenant)
     answer = await api.get("/v1/audit", org, role=role)
+    assert (answer.status, answer.body["type"]) == (403, "/problems/forbidden")
+
+
+@pytest.fixture
+async def replica(fresh_database: Callable[..., FreshDatabase]) -> AsyncIterator[Database]:
+    """A replica as far as a reader can tell: this one is behind until the test lets things happen there too."""
+    with fresh_database("booking") as made:
+        opened = Database(made.url)
+        yield opened
+        await opened.stop()
+
+
+@pytest.fixture
+async def replicated_api(fresh: FreshDatabase, replica: Database, issuer: Issuer) -> AsyncIterator[Api]:
+    replica_url = replica.engine.url.render_as_string(hide_password=False)
+    async for made in serving(fresh, issuer, after_publication=False, replica=replica_url):
+        yield made
+
+
+async def test_a_replica_is_read_once_it_holds_what_the_database_does(replicated_api: Api, replica: Database) -> None:
+    org, tenant = new_tenant()
+    await happen(replicated_api.database, tenant, 2, title="At the primary")
+    await happen(replica, tenant, 2, title="At the replica")
+    answer = await replicated_api.get("/v1/events", org)
+    assert [event["data"]["title"] for event in answer.body["items"]] == ["At the replica"] * 2
+    assert answer.headers["Position"] == "2"
+
+
+async def test_who_has_written_reads_it_though_the_replica_is_behind(replicated_api: Api, replica: Database) -> None:
+    org, tenant = new_tenant()
+    await happen(replicated_api.database, tenant, 2, title="At the primary")
+    await happen(replica, tenant, 1, title="At the replica")
+    answer = await replicated_api.get("/v1/events", org)
+    assert [event["data"]["title"] for event in answer.body["items"]] == ["At the primary"] * 2
+
+
+async def test_a_replica_that_catches_up_in_time_is_waited_for(
+    replicated_api: Api, replica: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner_api, "REPLICA_WAIT_S", 60.0)
+    org, tenant = new_tenant()
+    await happen(replicated_api.database, tenant, 1, title="At the primary")
+    asked = asyncio.create_task(replicated_api.get("/v1/events", org))
+    await happen(replica, tenant, 1, title="At the replica")
+    answer = await asked
+    assert [event["data"]["title"] for event in answer.body["items"]] == ["At the replica"]
+
+
+async def test_without_its_replica_the_database_itself_is_read(fresh: FreshDatabase, issuer: Issuer) -> None:
+    nowhere = fresh.url.replace(fresh.name, "nowhere")
+    async for api in serving(fresh, issuer, after_publication=False, replica=nowhere):
+        org, tenant = new_tenant()
+        await happen(api.database, tenant, 1, title="At the primary")
+        assert (await api.get("/v1/events", org)).body["position"] == 1
+
+
+async def test_what_became_of_a_command_is_never_read_from_a_replica(replicated_api: Api, replica: Database) -> None:
+    org, tenant = new_tenant()
+    (command,) = await happen(replicated_api.database, tenant)
+    await happen(replica, tenant)
+    assert (await replicated_api.get(f"/v1/commands/{command}", org)).status == 200
+
+
+async def test_a_deleted_tenant_is_refused_though_the_replica_has_not_heard(
+    replicated_api: Api, replica: Database
+) -> None:
+    org, tenant = new_tenant()
+    await happen(replicated_api.database, tenant)
+    await happen(replica, tenant)
+    async with replicated_api.database.transaction([tenant]) as connection:
+        await journal.mark_deleted(connection, [tenant])
+    answer = await replicated_api.get("/v1/events", org)
     assert (answer.status, answer.body["type"]) == (403, "/problems/forbidden")

@@ -66,7 +66,11 @@ def run(
         return own[asked.job](settings, asked)
     match asked.job:
         case "migrate":
-            migrate.upgrade(stream, _as_owner(settings))
+            if asked.wait:
+                revision = asyncio.run(migrate.wait_until_migrated(stream, settings.database))
+                print(f"the database is at revision {revision}")
+            else:
+                migrate.upgrade(stream, _as_owner(settings), within=asked.within)
         case "rebuild":
             return _rebuild(stream, settings, projection, verify=asked.verify)
         case "prune":
@@ -84,7 +88,9 @@ def _parser(stream: Stream, own_jobs: Sequence[Job[Any]]) -> argparse.ArgumentPa
     parser = argparse.ArgumentParser(prog=f"python -m {stream}")
     todo = parser.add_subparsers(dest="job", metavar="job")
     todo.add_parser("serve", help="serve (what happens where no job is named)")
-    todo.add_parser("migrate", help="bring the database to this version, as the owner of its tables")
+    migration = todo.add_parser("migrate", help="bring the database to this version, as the owner of its tables")
+    migration.add_argument("--within", type=float, default=0.0, help="try for so many seconds while it does not answer")
+    migration.add_argument("--wait", action="store_true", help="only wait until it was brought there, as who serves")
     rebuild = todo.add_parser("rebuild", help="replay the events and store the rows that follow from them")
     rebuild.add_argument("--verify", action="store_true", help="only compare; fails where a row differs")
     todo.add_parser("prune", help=f"forget outcomes older than {jobs.COMMAND_LOG_DAYS} days")

@@ -52,31 +52,53 @@ async def open_to(connection: AsyncConnection, tenants: Collection[UUID]) -> Non
 class Database:
     """A service's own database, through its serving role."""
 
-    def __init__(self, database: DatabaseAccess | str, *, pool_size: int = 10, command_timeout: float = 30.0) -> None:
-        """Make the pool; nothing is connected yet. ``command_timeout`` is the deadline of a statement, in seconds."""
-        access = DatabaseAccess.of(database)
+    def __init__(
+        self,
+        database: DatabaseAccess | str,
+        *,
+        replica: DatabaseAccess | str | None = None,
+        pool_size: int = 10,
+        command_timeout: float = 30.0,
+    ) -> None:
+        """Make the pool; nothing is connected yet. ``command_timeout`` is the deadline of a statement, in seconds.
+
+        A ``replica`` has a pool of its own.
+        """
         connect: dict[str, Any] = {
-            **access.arguments(),
             "timeout": 5.0,
             "command_timeout": command_timeout,
             "server_settings": {"application_name": "production-tool", "timezone": "UTC", "jit": "off"},
         }
-        # Looked up now and not at import: that is where tracing, when it is on, has put its own.
-        self.engine: AsyncEngine = sqlalchemy_asyncio.create_async_engine(
-            access.url,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=5.0,
-            connect_args=connect,
-            json_deserializer=orjson.loads,
-            hide_parameters=True,  # an error ends in a log or a dead letter: what a tenant wrote does not
-        )
+
+        def pool(at: DatabaseAccess) -> AsyncEngine:
+            # Looked up now and not at import: that is where tracing, when it is on, has put its own.
+            return sqlalchemy_asyncio.create_async_engine(
+                at.url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=5.0,
+                connect_args={**connect, **at.arguments()},
+                json_deserializer=orjson.loads,
+                hide_parameters=True,  # an error ends in a log or a dead letter: what a tenant wrote does not
+            )
+
+        reading: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self.engine: AsyncEngine = pool(DatabaseAccess.of(database))
+        self._replica: AsyncEngine | None = None if replica is None else pool(DatabaseAccess.of(replica))
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._reading = self.engine.execution_options(**reading)
+        self._reading_replica = None if self._replica is None else self._replica.execution_options(**reading)
+
+    @property
+    def has_replica(self) -> bool:
+        """Whether there is a replica to read from."""
+        return self._replica is not None
 
     async def stop(self) -> None:
-        """Close the pool."""
+        """Close the pools."""
         await self.engine.dispose()
+        if self._replica is not None:
+            await self._replica.dispose()
 
     @asynccontextmanager
     async def transaction(self, tenants: Collection[UUID] = ()) -> AsyncIterator[AsyncConnection]:
@@ -94,6 +116,12 @@ class Database:
     async def reading(self, tenant_id: UUID) -> AsyncIterator[AsyncConnection]:
         """Open a read-only transaction on one snapshot to one tenant."""
         async with self._opened(self._reading, (tenant_id,)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading_replica(self, tenant_id: UUID) -> AsyncIterator[AsyncConnection]:
+        """Open the same on the replica, which may be behind; on the database itself where there is none."""
+        async with self._opened(self._reading_replica or self._reading, (tenant_id,)) as connection:
             yield connection
 
     @asynccontextmanager

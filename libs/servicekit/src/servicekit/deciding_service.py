@@ -74,6 +74,7 @@ class DecidingService:
         self.stream = stream
         self.database = Database(
             settings.database,
+            replica=settings.database_replica,
             pool_size=settings.database_pool_size,
             command_timeout=settings.database_timeout_seconds,
         )

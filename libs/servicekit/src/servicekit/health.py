@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import orjson
@@ -37,10 +37,11 @@ class Health:
         if required:
             self._required.add(name)
 
-    async def failing(self) -> list[str]:
-        """Name the checks that fail now, required or not."""
-        outcomes = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
-        return [name for name, passed in zip(self._checks, outcomes, strict=True) if not passed]
+    async def failing(self, excluded: Collection[str] = ()) -> list[str]:
+        """Name the checks that fail now, required or not; those that are ``excluded`` are not made."""
+        asked = {name: check for name, check in self._checks.items() if name not in excluded}
+        outcomes = await asyncio.gather(*(self._ask(name, check) for name, check in asked.items()))
+        return [name for name, passed in zip(asked, outcomes, strict=True) if not passed]
 
     async def _ask(self, name: str, check: Check) -> bool:
         try:
@@ -54,7 +55,11 @@ class Health:
 
     @property
     def routes(self) -> list[Route]:
-        """``GET /healthz`` (200 while the event loop ticks, whatever is down elsewhere) and ``GET /readyz``."""
+        """``GET /healthz`` (200 while the event loop ticks, whatever is down elsewhere) and ``GET /readyz``.
+
+        ``/readyz?exclude=kafka&exclude=redis`` leaves checks out, as the API server of Kubernetes does: for whoever
+        routes to instances of which each would fail them at the same time.
+        """
         return [
             Route("/healthz", self._healthz, methods=["GET"], include_in_schema=False),
             Route("/readyz", self._readyz, methods=["GET"], include_in_schema=False),
@@ -63,12 +68,14 @@ class Health:
     async def _healthz(self, _request: Request) -> Response:
         return Response(b'{"status":"ok"}', headers=_NO_STORE, media_type="application/json")
 
-    async def _readyz(self, _request: Request) -> Response:
-        found = await self.failing()
+    async def _readyz(self, request: Request) -> Response:
+        excluded = request.query_params.getlist("exclude")
+        found = await self.failing(excluded)
         failing = [name for name in found if name in self._required]
         degraded = [name for name in found if name not in self._required]
         if failing:
             detail = "Not ready: " + ", ".join(failing) + "."
             return problem_response(problems.UNAVAILABLE, detail, headers=_NO_STORE, failing=failing, degraded=degraded)
-        body = orjson.dumps({"status": "ready", "checks": list(self._checks), "degraded": degraded})
+        checks = [name for name in self._checks if name not in excluded]
+        body = orjson.dumps({"status": "ready", "checks": checks, "degraded": degraded})
         return Response(body, headers=_NO_STORE, media_type="application/json")

@@ -6,14 +6,16 @@ from one snapshot and says in ``Position`` up to where.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
+import structlog
 from fastapi import APIRouter, FastAPI, Header, Query, Request
+from prometheus_client import Counter
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,7 +34,15 @@ from servicekit.tokens import Principal, TokenVerifier
 LARGEST_POSITION = 2**63 - 1
 LARGEST_EVENT_PAGE = 500
 POSITION_WAIT_S = 2.0
+REPLICA_WAIT_S = 0.25
+"""For so long a replica may be behind before the database itself is read."""
 _POSITION_POLL_S = 0.02
+
+REPLICA_READS = Counter(
+    "http_replica_reads_total", "Reads for which a replica would do, by where they were made", ["where"]
+)
+
+_log = structlog.get_logger(__name__)
 
 MinPosition = Annotated[int, Header(ge=0, le=LARGEST_POSITION)]
 After = Annotated[int, Query(ge=0, le=LARGEST_POSITION)]
@@ -79,14 +89,24 @@ class Owner:
 
     @asynccontextmanager
     async def snapshot(
-        self, request: Request, at_least: int = 0, *, needs: Permission | None = None
+        self, request: Request, at_least: int = 0, *, needs: Permission | None = None, replica: bool = False
     ) -> AsyncIterator[Snapshot]:
         """Open a snapshot for whoever asks, which holds at least the events up to a position; ``needs`` as above.
+
+        A ``replica`` will do where all that is read follows from the events. It is asked no earlier than it holds
+        what the database itself does: whoever was answered reads what they wrote, wherever they read it. Where it is
+        too far behind, or away, the database itself is read.
 
         Raises:
             ProblemError: not authenticated, not allowed, the tenant deleted, or the position not reached in time.
         """
         principal = await self.principal(request, needs)
+        if replica and self._database.has_replica:
+            async with AsyncExitStack() as stack:
+                snapshot = await self._replicated(principal, at_least, stack)
+                if snapshot is not None:
+                    yield snapshot
+                    return
         clock = asyncio.get_running_loop().time
         deadline = clock() + POSITION_WAIT_S
         while True:
@@ -108,6 +128,45 @@ class Owner:
                 raise ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
             await asyncio.sleep(_POSITION_POLL_S)
 
+    async def _replicated(self, principal: Principal, at_least: int, stack: AsyncExitStack) -> Snapshot | None:
+        """Open a snapshot of the replica as of now, or later; None where it does not get there soon.
+
+        That a tenant is deleted is asked of the database itself: a replica may not have heard.
+        """
+        tenant_id = principal.tenant_id
+        async with self._database.transaction([tenant_id]) as connection:
+            now = await journal.standing(connection, tenant_id)
+        if now.deleted:
+            raise ProblemError(problems.FORBIDDEN, TENANT_DELETED)
+        wanted = max(at_least, now.position)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + REPLICA_WAIT_S
+        while True:
+            try:
+                async with AsyncExitStack() as opened:
+                    connection = await opened.enter_async_context(self._database.reading_replica(tenant_id))
+                    head = await journal.standing(connection, tenant_id)
+                    if head.position >= wanted:
+                        stack.push_async_exit(opened.pop_all())
+                        REPLICA_READS.labels(where="replica").inc()
+                        return Snapshot(
+                            connection=connection,
+                            principal=principal,
+                            tenant_id=tenant_id,
+                            position=head.position,
+                            last_at=head.last_at,
+                        )
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                _log.warning("replica_unavailable", error=repr(error))
+                break
+            if clock() > deadline:
+                break
+            await asyncio.sleep(_POSITION_POLL_S)
+        REPLICA_READS.labels(where="primary").inc()
+        return None
+
 
 def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRouter:
     """Serve ``/v1/events``, ``/v1/audit``, ``/v1/commands/{id}`` and ``/v1/head``.
@@ -120,7 +179,7 @@ def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRoute
     async def events(
         request: Request, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
     ) -> Response:
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=True) as snapshot:
             found = await journal.events_after(snapshot.connection, owner.stream, snapshot.tenant_id, after, limit)
             position = found[-1]["position"] if found else min(after, snapshot.position)
             return snapshot.answer({"items": found, "position": position})

@@ -201,6 +201,11 @@ class DatabaseSettings(BaseSettings):
     database_owner_url: DatabaseUrl | None = Field(
         default=None, repr=False, description="The same database as the role that owns the tables: for `migrate` only"
     )
+    database_read_url: DatabaseUrl | None = Field(
+        default=None,
+        repr=False,
+        description="A replica of it, for reads that can tell by a position how far it is; default: there is none",
+    )
     database_pool_size: int = Field(default=10, ge=1, le=200, description="Connections kept open at most")
     database_timeout_seconds: float = Field(
         default=10.0, gt=0, le=300, description="Deadline of a statement and of a wait for a connection"
@@ -223,6 +228,13 @@ class DatabaseSettings(BaseSettings):
     def database(self) -> DatabaseAccess:
         """What connections of the serving role are made from."""
         return DatabaseAccess(url=self.database_url, tls=self.database_tls, ca_file=self.database_ca_file)
+
+    @property
+    def database_replica(self) -> DatabaseAccess | None:
+        """What connections to the replica are made from; None where there is none."""
+        if self.database_read_url is None:
+            return None
+        return DatabaseAccess(url=self.database_read_url, tls=self.database_tls, ca_file=self.database_ca_file)
 
     @property
     def database_as_owner(self) -> DatabaseAccess | None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -37,7 +38,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--issuer", default=f"http://{HOST}:{ports.issuer}", help="its URL (%(default)s)")
     parser.add_argument("--kafka", default=f"{HOST}:{ports.kafka}", help="bootstrap server (%(default)s)")
     parser.add_argument("--concerts", type=int, help="book only so many of the concerts (default: all)")
-    parser.add_argument("--webhook-secret", help="of the gateway (default: the local stack's)")
+    parser.add_argument(
+        "--webhook-secret",
+        default=os.environ.get("CLERK_WEBHOOK_SECRET"),
+        help="of the gateway (default: $CLERK_WEBHOOK_SECRET, else the local stack's)",
+    )
     parser.add_argument("--at-once", type=float, default=1.0, help="seconds that are at once (default: %(default)s)")
     parser.add_argument("--in-flight", type=int, default=32, help="requests under way at once (%(default)s)")
     return parser.parse_args()

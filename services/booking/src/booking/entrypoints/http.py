@@ -76,7 +76,7 @@ def booking_routes(owner: Owner) -> APIRouter:
                 return await _past_page(snapshot, asked, limit, cursor)
         if cursor is not None:
             filters = replace(filters, after=cursors.read(cursor))
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=True) as snapshot:
             found = await bookings.select(snapshot.connection, snapshot.tenant_id, filters, limit + 1)
             page = found[:limit]
             more = cursors.write(page[-1]) if len(found) > limit else None
@@ -86,7 +86,7 @@ def booking_routes(owner: Owner) -> APIRouter:
     async def get_booking(
         request: Request, booking_id: UUID, as_of: Timestamp | None = None, min_position: MinPosition = 0
     ) -> Response:
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=as_of is None) as snapshot:
             if as_of is not None:
                 return await _past_booking(snapshot, booking_id, as_of)
             booking = await bookings.get(snapshot.connection, snapshot.tenant_id, booking_id)
@@ -99,7 +99,7 @@ def booking_routes(owner: Owner) -> APIRouter:
         request: Request, booking_id: UUID, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
     ) -> Response:
         """Answer the events of one booking past a position."""
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=True) as snapshot:
             tenant, connection = snapshot.tenant_id, snapshot.connection
             if await bookings.get(connection, tenant, booking_id) is None:
                 raise ProblemError(problems.NOT_FOUND, NOT_THERE)

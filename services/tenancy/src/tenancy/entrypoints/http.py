@@ -49,7 +49,7 @@ def roster_routes(owner: Owner) -> APIRouter:
         min_position: MinPosition = 0,
     ) -> Response:
         after = roster.BEFORE_ALL if cursor is None else _read_cursor(cursor)
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=True) as snapshot:
             found = await roster.artists(
                 snapshot.connection, snapshot.tenant_id, after=after, status=status, limit=limit + 1
             )
@@ -59,7 +59,7 @@ def roster_routes(owner: Owner) -> APIRouter:
 
     @router.get("/artists/{artist_id}")
     async def get_artist(request: Request, artist_id: UUID, min_position: MinPosition = 0) -> Response:
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=True) as snapshot:
             artist = await roster.artist(snapshot.connection, snapshot.tenant_id, artist_id)
             if artist is None:
                 raise ProblemError(problems.NOT_FOUND, NOT_THERE)
@@ -67,7 +67,7 @@ def roster_routes(owner: Owner) -> APIRouter:
 
     @router.get("/tenant")
     async def get_tenant(request: Request, min_position: MinPosition = 0) -> Response:
-        async with owner.snapshot(request, min_position) as snapshot:
+        async with owner.snapshot(request, min_position, replica=True) as snapshot:
             tenant = await roster.tenant(snapshot.connection, snapshot.tenant_id)
             if tenant is None:
                 raise ProblemError(problems.NOT_FOUND, NOT_THERE)

@@ -1,0 +1,1 @@
+"""What every rendering is held to, beside its schemas: each policy gives what it finds."""
