@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token visitor demo chaos test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token visitor demo chaos bench bench-compare test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -10,9 +10,11 @@ VERSION ?= 2
 SECONDS ?= 600
 SEED ?= 1
 FAULTS ?= all
+ONLY ?=
+SCALE ?= 1
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (run, test and lint do it by themselves)
 	@deploy/local/setup
@@ -45,6 +47,14 @@ chaos: ## Break it on purpose, under load, and check every promise: make chaos [
 	@deploy/local/setup chaos
 	@$(PYTHON_BIN)/python -m local_stack.chaos --seconds '$(SECONDS)' --seed '$(SEED)' --faults '$(FAULTS)'
 
+bench: ## Measure against the baselines: make bench [ONLY=drain-limit] [SCALE=1]
+	@bench/setup
+	@$(PYTHON_BIN)/python -m bench run --only '$(ONLY)' --scale '$(SCALE)'
+
+bench-compare: ## Tell what is worse than in the stored run by more than noise; fails if anything is
+	@bench/setup
+	@$(PYTHON_BIN)/python -m bench compare
+
 test: ## Run every test, on real engines
 	@deploy/local/setup chaos
 	@contracts/validation/setup
@@ -76,6 +86,7 @@ lock: ## Renew the locks after a change of dependencies (needs uv): one of all, 
 	uv lock
 	$(EXPORT) --all-packages --group dev --group build -o requirements.lock
 	$(EXPORT) --only-group build -o deploy/build.lock
+	$(EXPORT) --only-group bench -o bench/requirements.lock
 	$(EXPORT) --package production-local-stack --only-group issuer -o deploy/local/issuer.lock
 	for service in gateway booking tenancy notifications; do \
 	  $(EXPORT) --package production-$$service --no-dev -o services/$$service/requirements.lock || exit 1; done
