@@ -97,6 +97,11 @@ class Benchmark(ABC):
         """Scale an amount of work."""
         return max(least, round(amount * self.scale))
 
+    @property
+    def compares(self) -> bool:
+        """Whether there is another side."""
+        return not all(line.ours_only for line in self.lines)
+
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Hold what both sides need: begun before the first repetition, ended after the last."""

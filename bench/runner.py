@@ -35,8 +35,10 @@ class UnmeasuredError(Exception):
     """A benchmark did not give the figures that its lines name."""
 
 
-def turns(repetition: int) -> Sequence[Side]:
+def turns(benchmark: Benchmark, repetition: int) -> Sequence[Side]:
     """Give the order of the sides in a repetition."""
+    if not benchmark.compares:
+        return ("ours",)
     return SIDES if repetition % 2 else SIDES[::-1]
 
 
@@ -52,7 +54,7 @@ async def run(
     figures: dict[Side, _Figures] = {side: {} for side in SIDES}
     async with benchmark.ready():
         for repetition in range(count + 1):
-            for side in turns(repetition):
+            for side in turns(benchmark, repetition):
                 tell(Step(benchmark=benchmark, repetition=repetition, repetitions=count, side=side))
                 began = time.perf_counter()
                 found = await (benchmark.ours() if side == "ours" else benchmark.baseline())

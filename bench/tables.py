@@ -11,7 +11,7 @@ from rich.table import Table
 from bench.benchmark import Benchmark, Measured
 from bench.comparison import Change, Verdict
 from bench.results import Row
-from bench.runner import SIDES, Step, Tell
+from bench.runner import Step, Tell, turns
 from bench.statistics import Spread
 
 _console = Console(highlight=False, soft_wrap=True)
@@ -40,7 +40,7 @@ def progress(benchmark: Benchmark) -> Iterator[Tell]:
         task = bar.add_task("getting ready", total=None)
 
         def tell(step: Step) -> None:
-            steps = (step.repetitions + 1) * len(SIDES)
+            steps = (step.repetitions + 1) * len(turns(benchmark, 0))
             where = f"{step.repetition} of {step.repetitions}" if step.repetition else "warming up"
             side = benchmark.ours_is if step.side == "ours" else benchmark.baseline_is
             if step.measured is None:
