@@ -72,9 +72,7 @@ async def _run(kinds: Sequence[type[Benchmark]], arguments: argparse.Namespace) 
         for kind in kinds:
             benchmark = kind(stage, arguments.scale)
             with tables.progress(benchmark) as tell:
-                found = await runner.run(
-                    benchmark, tell=tell, repetitions=arguments.repetitions, measured=measured
-                )
+                found = await runner.run(benchmark, tell=tell, repetitions=arguments.repetitions, measured=measured)
             results.merge(arguments.into, found)
             plots.draw(benchmark, found, arguments.into.parent / f"{benchmark.name}.png")
             tables.show(benchmark, found)

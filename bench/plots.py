@@ -8,7 +8,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402 - after the choice of a backend without a screen
+from matplotlib import pyplot as plt
 
 from bench.benchmark import Benchmark
 from bench.results import Row

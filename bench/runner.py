@@ -79,12 +79,11 @@ def _add(figures: _Figures, found: Measured) -> None:
         figures.setdefault(name, []).append(figure)
 
 
-def _row(
-    benchmark: Benchmark, line: Line, figures: Mapping[Side, _Figures], measured: dict[str, Any] | None
-) -> Row:
+def _row(benchmark: Benchmark, line: Line, figures: Mapping[Side, _Figures], measured: dict[str, Any] | None) -> Row:
     ours = figures["ours"].get(line.name, [])
     baseline = [] if line.ours_only else figures["baseline"].get(line.name, [])
     if not ours or (not line.ours_only and len(baseline) != len(ours)):
-        message = f"{benchmark.name}: {line.name} was measured {len(ours)} times of ours, {len(baseline)} of the baseline"
+        times = f"{len(ours)} times of ours, {len(baseline)} of the baseline"
+        message = f"{benchmark.name}: {line.name} was measured {times}"
         raise UnmeasuredError(message)
     return Row.of(benchmark.name, line, ours, baseline, measured)

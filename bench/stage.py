@@ -22,6 +22,7 @@ from local_stack.databases import Database, Databases
 from local_stack.engines import Addresses, Engines
 from local_stack.environment import NAMESPACE, OWN_DATABASES, WITH_DATABASE, service_environment
 from local_stack.issuer import Issuer, IssuerServer
+from local_stack.part import wait_until_ready
 from local_stack.port import HOST, Ports, free_ports
 from local_stack.provision import start_provisioned
 from local_stack.services import Instance, Services
@@ -102,21 +103,26 @@ class Stage:
         self, *names: str, databases: Mapping[str, Database] | None = None, changes: Changes | None = None
     ) -> Iterator[dict[str, Instance]]:
         """Run one instance of each named service, ready, on new ports and the databases given, until the end."""
+        with self.no_services(databases=databases, changes=changes) as services:
+            instances = {name: services.instance(name) for name in names}
+            for instance in instances.values():
+                instance.begin()
+            wait_until_ready(list(instances.values()))
+            yield instances
+
+    def no_services(
+        self, *, databases: Mapping[str, Database] | None = None, changes: Changes | None = None
+    ) -> Services:
+        """Give services none of which runs yet, on new ports and the databases given; a context manager."""
         given = {service: database.name for service, database in (databases or {}).items()}
-        with Services(
+        return Services(
             self.addresses,
             ports=Ports.free(),
             issuer_url=self.issuer.url,
             logs=self.logs,
             databases={service: given.get(service, OWN_DATABASES[service]) for service in WITH_DATABASE},
             changes=changes,
-        ) as services:
-            instances = {name: services.instance(name) for name in names}
-            for instance in instances.values():
-                instance.begin()
-            for instance in instances.values():
-                instance.wait_ready()
-            yield instances
+        )
 
     @contextmanager
     def program(self, name: str, module: Sequence[str], environment: Mapping[str, str]) -> Iterator[Instance]:

@@ -1,7 +1,7 @@
 """The two systems that answer requests, each ready on a database of its own: ours, and the monolith.
 
-Ours is what a request goes through and no more: the gateway and booking, one instance of each; tenancy and notifications
-run where a benchmark needs them. The monolith is one process a core, and connections are spread evenly over them.
+Ours is what a request goes through and no more: the gateway and booking, one instance of each; tenancy and
+notifications run where a benchmark needs them. The monolith is one process a core, with connections spread evenly.
 """
 
 import json

@@ -6,7 +6,7 @@ domain, so that a script which only writes rows can write the same ones.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -27,7 +27,10 @@ SHARES: Final = {"create": 50, "confirm": 25, "cancel": 20, "conflict": 5}
 FIRST_NIGHT: Final = datetime(2027, 5, 8, 20, tzinfo=UTC)
 NIGHT: Final = timedelta(hours=3, minutes=30)
 ACTOR: Final = "user_bench"
+ARTISTS: Final = 10
 _KEPT: Final = timedelta(hours=2)
+
+Night = Callable[[UUID, int], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +58,24 @@ class _Tenant:
 class Workload:
     """Commands of some tenants, each with what becomes of it."""
 
-    def __init__(self, tenants: Sequence[UUID], count: int, *, artists: int = 10, seed: int = 1) -> None:
-        """Make ``count`` commands of these tenants, each with so many artists."""
+    def __init__(
+        self,
+        tenants: Sequence[UUID],
+        count: int,
+        *,
+        artists: Mapping[UUID, Sequence[UUID]] | None = None,
+        night: Night = lambda _artist, number: number,
+        seed: int = 1,
+    ) -> None:
+        """Make ``count`` commands of these tenants; of their artists, or else of ten new ones each.
+
+        ``night`` tells which night is booked of an artist for the first, second, … time.
+        """
         self._random = random.Random(seed)  # noqa: S311 - the same work each time
         self._now = datetime.now(UTC).replace(microsecond=0)
-        self._tenants = [_Tenant(id=tenant, artists=[uuid7() for _ in range(artists)]) for tenant in tenants]
+        self._night = night
+        cast = artists or {tenant: [uuid7() for _ in range(ARTISTS)] for tenant in tenants}
+        self._tenants = [_Tenant(id=tenant, artists=list(cast[tenant])) for tenant in tenants]
         self.artists = {tenant.id: tenant.artists for tenant in self._tenants}
         self.decided = [self._next() for _ in range(count)]
 
@@ -85,8 +101,9 @@ class Workload:
 
     def _create(self, tenant: _Tenant) -> Decided:
         artist = self._random.choice(tenant.artists)
-        number = tenant.nights.get(artist, 0)
-        tenant.nights[artist] = number + 1
+        count = tenant.nights.get(artist, 0)
+        tenant.nights[artist] = count + 1
+        number = self._night(artist, count)
         start = FIRST_NIGHT + number * timedelta(days=1)
         data = commands.CreateBooking(
             artist_id=artist,

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Any, Final
 
 import asyncpg
@@ -74,7 +75,7 @@ async def relay(port: int) -> None:
 
         topics = _topics()
         hops = []
-        for number, (source, target) in enumerate(zip(topics, topics[1:], strict=False)):
+        for number, (source, target) in enumerate(pairwise(topics)):
             consumer = await _consumer(source)
             stack.push_async_callback(consumer.stop)
             hops.append(_pass_on(consumer, producer, target, commit if number == 0 else nothing))

@@ -9,7 +9,10 @@ import uvloop
 from local_stack.port import HOST
 
 _BODY = b'{"id":"018f0000-0000-7000-8000-000000000000","status":"pencil","title":"Night","version":1}'
-_ANSWER = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+_ANSWER = b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    len(_BODY),
+    _BODY,
+)
 _READY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 

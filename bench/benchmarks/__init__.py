@@ -4,8 +4,13 @@ from typing import Final
 
 from bench.benchmark import Benchmark
 from bench.benchmarks.drain import DrainHotTenant, DrainLimit, DrainOneByOne
+from bench.benchmarks.fanout import FanOut, Rooms
+from bench.benchmarks.footprint import Footprint
 from bench.benchmarks.latency import Arrival, Latency
 from bench.benchmarks.post import LoadGenerator, Post
+from bench.benchmarks.reads import Reads
+from bench.benchmarks.rebuild import Rebuild
+from bench.benchmarks.stored import Stored
 
 _ALL: Final[tuple[type[Benchmark], ...]] = (
     DrainOneByOne,
@@ -15,5 +20,11 @@ _ALL: Final[tuple[type[Benchmark], ...]] = (
     Post,
     Latency,
     Arrival,
+    Reads,
+    FanOut,
+    Rooms,
+    Stored,
+    Rebuild,
+    Footprint,
 )
 BENCHMARKS: Final[dict[str, type[Benchmark]]] = {kind.name: kind for kind in _ALL}

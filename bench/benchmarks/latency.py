@@ -103,9 +103,7 @@ def _figures(latencies: Sequence[float], rate: float) -> Measured:
     }
 
 
-async def _floor_environment(
-    kafka: Mapping[str, object], database: Database, topics: Sequence[str]
-) -> dict[str, str]:
+async def _floor_environment(kafka: Mapping[str, object], database: Database, topics: Sequence[str]) -> dict[str, str]:
     connection = await asyncpg.connect(database.superuser_dsn)
     await connection.execute("create table floor (id bigint generated always as identity primary key, body bytea)")
     await connection.close()

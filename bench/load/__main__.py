@@ -69,8 +69,10 @@ class Load:
         cpu = _cpu_seconds() - cpu
         if self._failure is None and watchers:
             await self._wait_for_arrivals()
-        for one in (*connections, *watchers):
-            one.close()
+        for connection in connections:
+            connection.close()
+        for watcher in watchers:
+            watcher.close()
         if self._failure is not None:
             raise self._failure
         return Report(
@@ -153,7 +155,7 @@ class Load:
 
     async def _wait_for_arrivals(self) -> None:
         deadline = self._clock() + DRAIN_SECONDS
-        while self._due and self._clock() < deadline:
+        while self._due and self._clock() < deadline:  # noqa: ASYNC110 - not worth an event each
             await asyncio.sleep(0.01)
         if self._due:
             self._failure = BrokenAnswerError(f"{len(self._due)} bookings did not arrive on their socket")

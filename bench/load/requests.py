@@ -20,14 +20,8 @@ def requests(plan: Plan) -> Make:
 
 
 def _bookings(plan: Plan) -> Make:
-    owners = [
-        (
-            f"POST /v1/bookings HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {owner.token}\r\n"
-            "Content-Type: application/json\r\nContent-Length: ",
-            owner.artists,
-        )
-        for owner in plan.owners
-    ]
+    head = "POST /v1/bookings HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer "
+    owners = [(f"{head}{owner.token}\r\nContent-Length: ", owner.artists) for owner in plan.owners]
 
     def make(number: int) -> bytes:
         """Book for the tenants in turn, for the artists of each in turn, one night after the other."""

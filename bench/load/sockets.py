@@ -49,7 +49,7 @@ class Watcher(asyncio.Protocol):
         """Ask for a WebSocket."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own kind is no subclass
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
+        self._transport.write(
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )

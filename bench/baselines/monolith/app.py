@@ -170,11 +170,12 @@ class Monolith:
     ) -> Response:
         tenant = outcome["tenant"]
         await store.give_position_back(connection, tenant)
+        members: dict[str, Any] = {}
         status = await store.artist_status(connection, tenant, booking.artist_id)
         if status is None:
-            kind, members = kinds.NOT_FOUND, {}
+            kind = kinds.NOT_FOUND
         elif status != "active":
-            kind, members = kinds.ARTIST_ARCHIVED, {}
+            kind = kinds.ARTIST_ARCHIVED
         else:
             kind = kinds.BOOKING_CONFLICT
             length = booking.slot.end - booking.slot.start

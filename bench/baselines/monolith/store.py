@@ -28,8 +28,8 @@ _KNOWN_KEY = text("""
     where tenant_id = :tenant and actor = :actor and idempotency_key = :key
 """)
 _BOOK = text("""
-    insert into bookings (tenant_id, id, artist_id, start_time, end_time, status, title, venue, notes, version, position,
-        created_by, created_at, updated_at)
+    insert into bookings (tenant_id, id, artist_id, start_time, end_time, status, title, venue, notes, version,
+        position, created_by, created_at, updated_at)
     select a.tenant_id, cast(:id as uuid), a.id, cast(:starts as timestamptz), cast(:ends as timestamptz),
         cast(:status as text), cast(:title as text), cast(:venue as text), cast(:notes as json), 1,
         cast(:position as bigint), cast(:actor as text), cast(:now as timestamptz), cast(:now as timestamptz)
