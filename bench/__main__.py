@@ -1,4 +1,4 @@
-"""The command line: ``python -m bench run [--only NAME]`` and ``python -m bench compare``."""
+"""The command line: ``python -m bench run [--only NAME]``, ``compare``, and ``profile NAME``."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import comparison, plots, results, runner, tables
+from bench import comparison, plots, profiling, results, runner, tables
 from bench.benchmark import Benchmark
 from bench.benchmarks import BENCHMARKS
 from bench.stage import Stage
@@ -32,6 +32,8 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     compare = todo.add_parser("compare", help="tell what is worse than in a stored run; fails if anything is")
     compare.add_argument("--stored", type=Path, default=results.STORED)
     compare.add_argument("--latest", type=Path, default=results.LATEST)
+    profile = todo.add_parser("profile", help="tell where the time goes")
+    profile.add_argument("scene", choices=list(profiling.SCENES))
     return parser.parse_args(words)
 
 
@@ -40,6 +42,9 @@ def main() -> int:
     arguments = read_arguments()
     if arguments.todo == "compare":
         return _compare(arguments)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it says of each log-in on this machine that it is in clear
+    if arguments.todo == "profile":
+        return asyncio.run(_profile(arguments.scene))
     names = [name for name in arguments.only.split(",") if name] or list(BENCHMARKS)
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
@@ -64,7 +69,6 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 async def _run(kinds: Sequence[type[Benchmark]], arguments: argparse.Namespace) -> int:
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it says of each log-in on this machine that it is in clear
     measured = _measured(arguments.scale)
     tables.say(f"{measured['machine']}, commit {measured['commit']}, scale {arguments.scale:g}")
     rows: list[results.Row] = []
@@ -79,6 +83,16 @@ async def _run(kinds: Sequence[type[Benchmark]], arguments: argparse.Namespace) 
             rows += found
     tables.summarise(rows)
     tables.say(f"written: {arguments.into}, and a plot of each beside it")
+    return 0
+
+
+async def _profile(scene: str) -> int:
+    with Stage(checkout.LOCAL / "bench", say=tables.say) as stage:
+        profiles, statements = await profiling.profile(stage, scene, results.FOLDER)
+    for part, found in profiles.items():
+        tables.show_profile(part, found)
+    tables.show_statements(statements)
+    tables.say(f"stacks for a flame graph: {results.FOLDER}/profile-{scene}-*.stacks")
     return 0
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bench.benchmark import Benchmark, Measured
 from bench.comparison import Change, Verdict
+from bench.profiling import Profile, Statement, shares
 from bench.results import Row
 from bench.runner import Step, Tell, turns
 from bench.statistics import Spread
@@ -95,6 +96,29 @@ def show_changes(changes: Sequence[Change]) -> None:
             "" if change.change is None else f"{change.change:+.0%}",
             f"{change.verdict}" + (f" ({change.why})" if change.why else ""),
             style=_STYLES[change.verdict],
+        )
+    _console.print(table)
+
+
+def show_profile(part: str, found: Profile) -> None:
+    """Print how a process's busy time is spread."""
+    for title, counted in (
+        ("packages, by where a sample was taken", found.packages),
+        ("functions, by where a sample was taken", found.functions),
+        ("functions, with what they call", found.within),
+    ):
+        table = Table("share", "what", title=f"{part}: {title} ({found.samples} samples)", title_justify="left")
+        for name, share in shares(counted, found.samples):
+            table.add_row(f"{share:.1%}", name)
+        _console.print(table)
+
+
+def show_statements(statements: Sequence[Statement]) -> None:
+    """Print what PostgreSQL ran."""
+    table = Table("calls", "ms", "ms each", "rows", "blocks", "statement", title="PostgreSQL", title_justify="left")
+    for one in statements:
+        table.add_row(
+            figure(one.calls), figure(one.ms), figure(one.ms_each), figure(one.rows), figure(one.blocks), one.query[:90]
         )
     _console.print(table)
 

@@ -42,6 +42,7 @@ class Watcher(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._head = b""
         self._state: Callable[[bytes], None] = self._take_upgrade
+        self._greeted = False
         self._closing = False
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -87,10 +88,11 @@ class Watcher(asyncio.Protocol):
     def _take_hello(self, data: bytes) -> None:
         """Wait for Engine.IO's OPEN, connect in the namespace, wait for Socket.IO's CONNECT."""
         self._head += data
-        if b'0{"' in self._head and b"40" not in self._head and self._transport is not None:
+        if not self._greeted and b'0{"sid"' in self._head:
+            self._greeted = True
+            self._head = b""
             said = b"" if self._auth is None else json.dumps(self._auth).encode()
-            self._transport.write(frame(b"40" + said))
-            self._head = b"40"
+            cast("asyncio.Transport", self._transport).write(frame(b"40" + said))
         elif b'44{"' in self._head:
             self._refuse(self._head)
         elif b'40{"' in self._head and not self.connected.done():
