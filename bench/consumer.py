@@ -20,6 +20,7 @@ from bench.processes import used
 from bench.stage import Changes, Stage, add_artists, new_tenants, tenant_id
 from bench.workload import Workload
 from local_stack.databases import Database
+from local_stack.port import free_ports
 from local_stack.services import Instance
 from production_contracts.commands import Command
 from production_contracts.envelope import command_record
@@ -49,12 +50,41 @@ class Drained:
         return self.cpu_seconds[part] / self.commands * 1e6
 
 
-async def drain(stage: Stage, database: Database, workload: Workload, *, changes: Changes | None = None) -> Drained:
-    """Start a booking service on a database, let it warm up, hand it a backlog, and wait until it is decided."""
+async def drain(
+    stage: Stage, database: Database, workload: Workload, *, changes: Changes | None = None, consumers: int = 1
+) -> Drained:
+    """Start booking on a database, let it warm up, hand it a backlog, and wait until it is decided.
+
+    ``consumers`` instances share the partitions.
+    """
     await add_artists(database, workload.artists)
-    with stage.services("booking", databases={"booking": database}, changes=changes) as services:
+    with stage.no_services(databases={"booking": database}, changes=changes) as services:
+        instances = [
+            services.start("booking", number=number, port=port)
+            for number, port in enumerate(free_ports(consumers), start=1)
+        ]
+        await _shared(stage, consumers)
         await warm_up(stage, database)
-        return await drain_at(stage, services["booking"], workload)
+        return await drain_at(stage, instances, workload)
+
+
+async def _shared(stage: Stage, consumers: int) -> None:
+    """Wait until so many consumers have shared the partitions."""
+    admin = AIOKafkaAdminClient(**stage.kafka.options())
+    await admin.start()
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while await _members(admin) != consumers:  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(_LOOK_SECONDS)
+    finally:
+        await admin.close()
+
+
+async def _members(admin: AIOKafkaAdminClient) -> int:
+    """Count the members of a group that is settled; 0 while it is not."""
+    (answer,) = await admin.describe_consumer_groups([GROUP])
+    _, _, state, _, _, members, *_ = answer.groups[0]
+    return len(members) if state == "Stable" else 0
 
 
 async def warm_up(stage: Stage, database: Database) -> None:
@@ -64,9 +94,9 @@ async def warm_up(stage: Stage, database: Database) -> None:
     await _hand_over(stage, workload.commands)
 
 
-async def drain_at(stage: Stage, service: Instance, workload: Workload) -> Drained:
-    """Hand a backlog to the booking service that runs, and wait until it is decided."""
-    processes = stage.processes().also(booking=service.child.pid)
+async def drain_at(stage: Stage, instances: Sequence[Instance], workload: Workload) -> Drained:
+    """Hand a backlog to the instances of booking that run, and wait until it is decided."""
+    processes = stage.processes().also(booking=[instance.child.pid for instance in instances])
     before = processes.cpu_seconds()
     seconds = await _hand_over(stage, workload.commands)
     return Drained(commands=len(workload.decided), seconds=seconds, cpu_seconds=used(before, processes.cpu_seconds()))

@@ -129,7 +129,7 @@ async def _drain(stage: Stage) -> AsyncIterator[Scene]:
         with stage.services("booking", databases={"booking": database}) as services:
             await warm_up(stage, database)
             booking = services["booking"]
-            work = lambda: drain_at(stage, booking, workload)  # noqa: E731 - as the other's
+            work = lambda: drain_at(stage, [booking], workload)  # noqa: E731 - as the other's
             yield Scene(pids={"booking": booking.child.pid}, database=database, work=work)
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from bench.benchmark import Benchmark
-from bench.benchmarks.drain import DrainHotTenant, DrainLimit, DrainOneByOne
+from bench.benchmarks.drain import DrainHotTenant, DrainLimit, DrainOneByOne, DrainTwoConsumers
 from bench.benchmarks.fanout import FanOut, Rooms
 from bench.benchmarks.footprint import Footprint
 from bench.benchmarks.latency import Arrival, Latency
@@ -16,6 +16,7 @@ _ALL: Final[tuple[type[Benchmark], ...]] = (
     DrainOneByOne,
     DrainLimit,
     DrainHotTenant,
+    DrainTwoConsumers,
     LoadGenerator,
     Post,
     Latency,

@@ -28,10 +28,10 @@ class _Drain(Benchmark):
 
     repetitions: ClassVar[int] = 5
 
-    async def _drain(self, count: int, tenants: int, changes: Changes | None = None) -> Drained:
+    async def _drain(self, count: int, tenants: int, changes: Changes | None = None, *, consumers: int = 1) -> Drained:
         workload = Workload([tenant_id(name) for name in new_tenants(tenants)], count)
         with self.stage.database("booking") as database:
-            return await drain(self.stage, database, workload, changes=changes)
+            return await drain(self.stage, database, workload, changes=changes, consumers=consumers)
 
     async def ours(self) -> Measured:
         """Drain the work of 50 tenants."""
@@ -97,4 +97,27 @@ class DrainHotTenant(_Drain):
 
     async def baseline(self) -> Measured:
         """Drain the work of 50."""
+        return _figures(await self._drain(self.scaled(COMMANDS), TENANTS))
+
+
+class DrainTwoConsumers(_Drain):
+    """Two instances of booking against one."""
+
+    name = "drain-two-consumers"
+    about = "the same drain by two instances of booking that share the partitions; by one"
+    ours_is = "two instances"
+    baseline_is = "one instance"
+    lines: ClassVar[Sequence[Line]] = (
+        Line(name=RATE, unit="commands/s"),
+        Line(name="CPU of booking", unit="us/command", more_is_better=False),
+        Line(name="CPU of PostgreSQL", unit="us/command", more_is_better=False),
+        Line(name="CPU of Kafka", unit="us/command", more_is_better=False),
+    )
+
+    async def ours(self) -> Measured:
+        """Drain by two."""
+        return _figures(await self._drain(self.scaled(COMMANDS), TENANTS, consumers=2))
+
+    async def baseline(self) -> Measured:
+        """Drain by one."""
         return _figures(await self._drain(self.scaled(COMMANDS), TENANTS))

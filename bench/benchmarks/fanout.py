@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Final
 
 from bench.benchmark import Benchmark, Goal, Line, Measured
 from bench.load.listen import Audience, Heard
-from bench.stage import new_tenants
+from bench.stage import new_tenants, tenant_id
 from bench.statistics import percentile
 from bench.systems import USER
 from local_stack import checkout
 from local_stack.port import HOST, free_ports
 from local_stack.services import Instance
+from notifications.adapters import recent
 
 SECONDS: Final = 3.0
 BURST: Final = 10
@@ -40,7 +41,9 @@ class _FanOut(Benchmark):
 
     async def _listen(self, *, ours: bool, sockets: int, burst: int, under_way: int = 1) -> Heard:
         names = new_tenants(self.rooms)
-        rooms = [(name, self.stage.issuer.token(tenant=name, user=USER) if ours else "") for name in names]
+        rooms = [
+            (str(tenant_id(name)), self.stage.issuer.token(tenant=name, user=USER) if ours else "") for name in names
+        ]
         server = self._ours if ours else self._baseline
         audience = Audience(
             host=HOST,
@@ -52,7 +55,7 @@ class _FanOut(Benchmark):
             seconds=SECONDS * self.scale,
             burst=burst,
             under_way=under_way,
-            scripted=ours,
+            script=recent._PUBLISH if ours else "",  # noqa: SLF001 - what is measured is what it tells
         )
         return Heard.loads(await self.stage.job("bench.load.listen", environment=os.environ, given=audience.dumps()))
 

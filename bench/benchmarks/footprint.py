@@ -8,11 +8,12 @@ from typing import ClassVar, Final
 from bench.benchmark import Benchmark, Line, Measured
 from bench.load.listen import Audience, Heard
 from bench.processes import Processes
-from bench.stage import new_tenants
+from bench.stage import new_tenants, tenant_id
 from bench.systems import USER
 from local_stack.environment import SERVICES
 from local_stack.port import HOST
 from local_stack.services import Instance
+from notifications.adapters import recent
 
 SOCKETS: Final = 1_000
 MIB: Final = 1024 * 1024
@@ -48,10 +49,10 @@ class Footprint(Benchmark):
                 port=notifications.port,
                 redis_port=self.stage.addresses.redis_port,
                 server=notifications.child.pid,
-                rooms=[(room, self.stage.issuer.token(tenant=room, user=USER))],
+                rooms=[(str(tenant_id(room)), self.stage.issuer.token(tenant=room, user=USER))],
                 sockets_a_room=SOCKETS,
                 seconds=0.5,
-                scripted=True,
+                script=recent._PUBLISH,  # noqa: SLF001 - as the consumer tells it
             )
             printed = await self.stage.job("bench.load.listen", environment=os.environ, given=audience.dumps())
         heard = Heard.loads(printed)

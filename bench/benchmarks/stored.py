@@ -80,7 +80,7 @@ class Stored(Benchmark):
             workload = Workload(
                 list(history.artists), COMMANDS, artists=history.artists, night=_free_nights(history, first)
             )
-            drained = await drain_at(self.stage, services["booking"], workload)
+            drained = await drain_at(self.stage, [services["booking"]], workload)
             system = System(
                 stage=self.stage,
                 database=database,

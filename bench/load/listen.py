@@ -23,8 +23,6 @@ import uvloop
 
 from bench.load.sockets import Watcher
 from bench.processes import Processes
-from bench.stage import tenant_id
-from notifications.adapters.recent import _PUBLISH, channel_name, stream_key
 
 NAME: Final = "booking:created"
 MARK: Final = f'"{NAME}"'.encode()
@@ -36,8 +34,8 @@ _PATIENCE_SECONDS: Final = 60.0
 class Audience:
     """Who listens, and what is told to them.
 
-    ``rooms`` are tenants by name, each with a token (empty where the server asks for none); ``scripted`` tells events
-    by our script instead of a bare PUBLISH.
+    ``rooms`` are ids of tenants, each with a token (empty where the server asks for none); with a ``script`` events
+    are kept and told by it, as our consumer does, instead of by a bare PUBLISH.
     """
 
     host: str
@@ -50,7 +48,7 @@ class Audience:
     burst: int = 1
     under_way: int = 1
     event_bytes: int = 200
-    scripted: bool = False
+    script: str = ""
     pinned: bool = True
 
     def dumps(self) -> bytes:
@@ -127,8 +125,8 @@ class Listening:
         loop = asyncio.get_running_loop()
         processes = Processes({"server": [self._audience.server]})
         _, self._redis = await loop.create_connection(Redis, self._audience.host, self._audience.redis_port)
-        if self._audience.scripted:
-            self._redis.send(b"SCRIPT", b"LOAD", _PUBLISH.encode())
+        if self._audience.script:
+            self._redis.send(b"SCRIPT", b"LOAD", self._audience.script.encode())
             while not self._redis.said:  # noqa: ASYNC110 - once
                 await asyncio.sleep(0.01)
             self._sha = self._redis.said.split(b"\r\n")[1]
@@ -163,9 +161,9 @@ class Listening:
         slots = asyncio.Semaphore(_AT_ONCE)
         loop = asyncio.get_running_loop()
 
-        async def connect(name: str, token: str) -> Watcher:
+        async def connect(tenant: str, token: str) -> Watcher:
             async with slots:
-                auth = {"token": token} if token else {"room": str(tenant_id(name))}
+                auth = {"token": token} if token else {"room": tenant}
                 _, watcher = await loop.create_connection(
                     lambda: Watcher(auth, self._counter()), self._audience.host, self._audience.port
                 )
@@ -173,7 +171,7 @@ class Listening:
                 return watcher
 
         wanted = [room for room in self._audience.rooms for _ in range(self._audience.sockets_a_room)]
-        watchers = await asyncio.gather(*(connect(name, token) for name, token in wanted))
+        watchers = await asyncio.gather(*(connect(tenant, token) for tenant, token in wanted))
         await asyncio.sleep(1.0)  # for the last to have joined, and the server to have come to rest
         return list(watchers)
 
@@ -218,15 +216,16 @@ class Listening:
         return latencies
 
     def _tell(self, room: int, count: int) -> None:
-        tenant = tenant_id(self._audience.rooms[room][0])
+        tenant = self._audience.rooms[room][0]
         first = self._positions[room] + 1
         self._positions[room] += count
         events = [(b"%d" % position, self._payload(position)) for position in range(first, first + count)]
-        channel = channel_name(tenant).encode()
-        if self._audience.scripted:
+        channel = f"live:{{{tenant}}}".encode()
+        if self._sha:
             told = [word for position, payload in events for word in (position, payload, b"")]
-            key = stream_key(tenant, "booking").encode()
-            self._redis.send(b"EVALSHA", self._sha, b"1", key, channel, b"booking", b"1000", b"86400", *told)
+            self._redis.send(
+                b"EVALSHA", self._sha, b"1", channel + b":booking", channel, b"booking", b"1000", b"86400", *told
+            )
         else:
             lines = [b"booking", *(position + b" " + payload for position, payload in events)]
             self._redis.send(b"PUBLISH", channel, b"\n".join(lines))
