@@ -1,6 +1,6 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token visitor demo chaos bench bench-compare test lint format docs lock migration contracts
+.PHONY: help setup run stop status logs clean token visitor demo chaos bench bench-compare bench-profile test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -54,6 +54,10 @@ bench: ## Measure against the baselines: make bench [ONLY=drain-limit] [SCALE=1]
 bench-compare: ## Tell what is worse than in the stored run by more than noise; fails if anything is
 	@bench/setup
 	@$(PYTHON_BIN)/python -m bench compare
+
+bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or post-1, post-256, drain)
+	@bench/setup
+	@$(PYTHON_BIN)/python -m bench profile '$(or $(ONLY),post)'
 
 test: ## Run every test, on real engines
 	@deploy/local/setup chaos
