@@ -16,6 +16,9 @@ _SHORT: Final = 126
 _PONG: Final = b"3"
 PING_FRAME: Final = b"\x81\x012"
 """An Engine.IO PING as a frame: no text of ours holds the byte 0x81, so it can be looked for in what arrives."""
+WEBSOCKET_PING: Final = b"\x89\x04"
+"""How a ping of the WebSocket below begins that carries four bytes, as uvicorn sends one every 20 seconds."""
+_WEBSOCKET_PONG: Final = b"\x8a\x84" + bytes(4)
 
 
 class RefusedError(Exception):
@@ -104,6 +107,9 @@ class Watcher(asyncio.Protocol):
     def _take(self, data: bytes) -> None:
         if PING_FRAME in data and self._transport is not None:
             self._transport.write(frame(_PONG))
+        if (at := data.find(WEBSOCKET_PING)) >= 0 and self._transport is not None:
+            at += len(WEBSOCKET_PING)
+            self._transport.write(_WEBSOCKET_PONG + data[at : at + 4])
         self._arrived(data)
 
     def _refuse(self, answer: bytes) -> None:
