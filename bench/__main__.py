@@ -72,18 +72,29 @@ async def _run(kinds: Sequence[type[Benchmark]], arguments: argparse.Namespace) 
     measured = _measured(arguments.scale)
     tables.say(f"{measured['machine']}, commit {measured['commit']}, scale {arguments.scale:g}")
     rows: list[results.Row] = []
+    failed: list[str] = []
     with Stage(checkout.LOCAL / "bench", say=tables.say) as stage:
         for kind in kinds:
             benchmark = kind(stage, arguments.scale)
-            with tables.progress(benchmark) as tell:
-                found = await runner.run(benchmark, tell=tell, repetitions=arguments.repetitions, measured=measured)
-            results.merge(arguments.into, found)
-            plots.draw(benchmark, found, arguments.into.parent / f"{benchmark.name}.png")
-            tables.show(benchmark, found)
-            rows += found
+            try:
+                rows += await _measure(benchmark, arguments, measured)
+            except Exception as error:  # noqa: BLE001 - the others can still be measured; it fails the run
+                tables.say(f"{benchmark.name} failed: {type(error).__name__}: {error}")
+                failed.append(benchmark.name)
     tables.summarise(rows)
     tables.say(f"written: {arguments.into}, and a plot of each beside it")
-    return 0
+    if failed:
+        tables.say(f"not measured, see above: {', '.join(failed)}; logs: {checkout.LOCAL / 'bench' / 'logs'}")
+    return 1 if failed else 0
+
+
+async def _measure(benchmark: Benchmark, arguments: argparse.Namespace, measured: dict[str, Any]) -> list[results.Row]:
+    with tables.progress(benchmark) as tell:
+        found = await runner.run(benchmark, tell=tell, repetitions=arguments.repetitions, measured=measured)
+    results.merge(arguments.into, found)
+    plots.draw(benchmark, found, arguments.into.parent / f"{benchmark.name}.png")
+    tables.show(benchmark, found)
+    return found
 
 
 async def _profile(scene: str) -> int:

@@ -24,9 +24,7 @@ CPU_OURS: Final = (
 
 
 class _Drain(Benchmark):
-    """What the three have in common."""
-
-    repetitions: ClassVar[int] = 5
+    """What they have in common."""
 
     async def _drain(self, count: int, tenants: int, changes: Changes | None = None, *, consumers: int = 1) -> Drained:
         workload = Workload([tenant_id(name) for name in new_tenants(tenants)], count)
@@ -86,6 +84,7 @@ class DrainHotTenant(_Drain):
     """One tenant against fifty."""
 
     name = "drain-hot-tenant"
+    repetitions = 3
     about = "the same work, all of it one tenant's (one partition, one stream); the work of 50 tenants"
     ours_is = "one tenant"
     baseline_is = "50 tenants"
@@ -104,6 +103,7 @@ class DrainTwoConsumers(_Drain):
     """Two instances of booking against one."""
 
     name = "drain-two-consumers"
+    repetitions = 3
     about = "the same drain by two instances of booking that share the partitions; by one"
     ours_is = "two instances"
     baseline_is = "one instance"

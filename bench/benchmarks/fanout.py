@@ -26,6 +26,7 @@ class _FanOut(Benchmark):
 
     ours_is: ClassVar[str] = "notifications"
     rooms: ClassVar[int] = 1
+    repetitions: ClassVar[int] = 3
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:

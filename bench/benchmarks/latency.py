@@ -78,6 +78,7 @@ class Arrival(Latency):
     """From ``POST`` to the socket of somebody who watches, against three hops and a commit."""
 
     name = "arrival"
+    repetitions = 3
     about = "from POST to a watching socket, at half load; three bare Kafka hops and one commit, at that rate"
     ours_is = "POST to socket"
     lines: ClassVar[Sequence[Line]] = (
