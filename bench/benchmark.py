@@ -97,6 +97,10 @@ class Benchmark(ABC):
         """Scale an amount of work."""
         return max(least, round(amount * self.scale))
 
+    def seconds(self, usual: float) -> float:
+        """Scale how long something is measured; never less than a second, in which little happens on a busy machine."""
+        return max(1.0, usual * self.scale)
+
     @property
     def compares(self) -> bool:
         """Whether there is another side."""

@@ -1,4 +1,7 @@
-"""A plot of each benchmark: every repetition is a dot, so that what varies can be seen."""
+"""A plot of each benchmark: every repetition is a dot, so that what varies can be seen.
+
+What has no other side is left out where anything has one.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +26,7 @@ _HEAD: Final = 1.4
 def draw(benchmark: Benchmark, rows: Sequence[Row], path: Path) -> None:
     """Draw a benchmark's rows into a file, one below the other, each on a scale of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [row for row in rows if row.ratio is not None] or rows
     height = _HEAD + _ROW_HEIGHT * len(rows)
     figure, axes = plt.subplots(len(rows), 1, figsize=(_WIDTH, height), squeeze=False, layout="constrained")
     figure.suptitle(f"{benchmark.name}: {benchmark.about}", fontsize=9, wrap=True)

@@ -53,7 +53,7 @@ class _FanOut(Benchmark):
             server=server.child.pid,
             rooms=rooms,
             sockets_a_room=sockets,
-            seconds=SECONDS * self.scale,
+            seconds=self.seconds(SECONDS),
             burst=burst,
             under_way=under_way,
             script=recent._PUBLISH if ours else "",  # noqa: SLF001 - what is measured is what it tells

@@ -55,8 +55,8 @@ class Latency(Benchmark):
             await stack.enter_async_context(self.stage.topics(*names))
             self._floor = os.environ | await _floor_environment(self.stage.kafka.options(), database, names)
             stack.enter_context(self.stage.program("floor", ["bench.baselines.floor", "relay"], self._floor))
-            await self._ours.book(BUSY, LOOK_SECONDS * self.scale)  # warm: connections, caches, statements
-            self._rate = (await self._ours.book(BUSY, LOOK_SECONDS * self.scale)).report.rate / 2
+            await self._ours.book(BUSY, self.seconds(LOOK_SECONDS))  # warm: connections, caches, statements
+            self._rate = (await self._ours.book(BUSY, self.seconds(LOOK_SECONDS))).report.rate / 2
             yield
 
     async def ours(self) -> Measured:
@@ -65,11 +65,11 @@ class Latency(Benchmark):
         return _figures(latencies, self._rate)
 
     async def _latencies(self, system: System) -> Sequence[float]:
-        return (await system.book(CALLERS, SECONDS * self.scale, rate=self._rate)).report.latencies
+        return (await system.book(CALLERS, self.seconds(SECONDS), rate=self._rate)).report.latencies
 
     async def baseline(self) -> Measured:
         """Send bare records at that rate."""
-        told = ["--rate", str(self._rate), "--seconds", str(SECONDS * self.scale), "--size", str(RECORD_BYTES)]
+        told = ["--rate", str(self._rate), "--seconds", str(self.seconds(SECONDS)), "--size", str(RECORD_BYTES)]
         printed = await self.stage.job("bench.baselines.floor", "ask", *told, environment=self._floor)
         return _figures(orjson.loads(printed), self._rate)
 
@@ -92,7 +92,7 @@ class Arrival(Latency):
 
     async def _latencies(self, system: System) -> Sequence[float]:
         watch = [system.instances["notifications"]]
-        return (await system.book(CALLERS, SECONDS * self.scale, rate=self._rate, watch=watch)).report.arrivals
+        return (await system.book(CALLERS, self.seconds(SECONDS), rate=self._rate, watch=watch)).report.arrivals
 
 
 def _figures(latencies: Sequence[float], rate: float) -> Measured:

@@ -61,7 +61,7 @@ class Post(Benchmark):
     async def _book(self, system: System, parts: Sequence[str]) -> Measured:
         found: dict[str, float] = {}
         for connections in CONNECTIONS:
-            loaded = await system.book(connections, SECONDS * self.scale)
+            loaded = await system.book(connections, self.seconds(SECONDS))
             found[f"at {connections}"] = loaded.report.rate
             found[f"p50 at {connections}"] = percentile(loaded.report.latencies, 0.5)
             found[f"p99 at {connections}"] = percentile(loaded.report.latencies, 0.99)
@@ -84,6 +84,6 @@ class LoadGenerator(Benchmark):
         """Ask a server that knows one answer."""
         owners = Tenants.new(TENANTS).owners(self.stage)
         with self.stage.program("nothing", ["bench.baselines.nothing"], {}) as server:
-            plan = Plan(addresses=[(HOST, server.port)], connections=64, seconds=SECONDS * self.scale, owners=owners)
+            plan = Plan(addresses=[(HOST, server.port)], connections=64, seconds=self.seconds(SECONDS), owners=owners)
             printed = await self.stage.job("bench.load", environment=os.environ, given=plan.dumps())
         return {"ceiling": Report.loads(printed).rate}

@@ -63,7 +63,7 @@ class Reads(Benchmark):
         return await self._read(self._monolith, ())
 
     async def _read(self, system: System, parts: Sequence[str]) -> Measured:
-        seconds = SECONDS * self.scale
+        seconds = self.seconds(SECONDS)
         booking = await system.read(CONNECTIONS, seconds, self._bookings)
         month = await system.read(CONNECTIONS, seconds, self._months)
         return {
