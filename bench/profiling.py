@@ -3,7 +3,7 @@
 ``python -m bench profile post`` prints, per service, how its busy time is spread over packages and over functions,
 and, of the database, each statement with its calls and its time; it writes the stacks beside the results, for a flame
 graph.
-Looking costs time itself (py-spy stops a process 200 times a second), so that shares are told here and no speeds.
+Only what holds the interpreter is counted: a thread that waits is no work. Looking costs time itself (py-spy stops a process 200 times a second), so that shares are told here and no speeds.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from typing import Final
 
 import asyncpg
 
+from bench.benchmarks.fanout import FanOut
+from bench.benchmarks.reads import Reads
 from bench.consumer import drain_at, warm_up
 from bench.stage import Stage, add_artists, new_tenants, tenant_id
 from bench.systems import Tenants, ours
@@ -133,11 +135,35 @@ async def _drain(stage: Stage) -> AsyncIterator[Scene]:
             yield Scene(pids={"booking": booking.child.pid}, database=database, work=work)
 
 
+@asynccontextmanager
+async def _reads(stage: Stage) -> AsyncIterator[Scene]:
+    benchmark = Reads(stage, 1.0)
+    async with benchmark.ready():
+        system = benchmark.system
+        pids = {name: instance.child.pid for name, instance in system.instances.items()}
+        work = lambda: system.read(64, SECONDS, benchmark.bookings)  # noqa: E731 - as the others'
+        yield Scene(pids=pids, database=system.database, work=work)
+
+
+@asynccontextmanager
+async def _fan_out(stage: Stage, sockets: int, burst: int) -> AsyncIterator[Scene]:
+    benchmark = FanOut(stage, SECONDS / FanOut.usual_seconds)
+    async with benchmark.ready():
+        with stage.database("booking") as database:  # it is not asked for anything
+            pids = {"notifications": benchmark.instance.child.pid}
+            work = lambda: benchmark.listen(ours=True, sockets=sockets, burst=burst)  # noqa: E731 - as the others'
+            yield Scene(pids=pids, database=database, work=work)
+
+
 SCENES: Final = {
     "post": lambda stage: _post(stage, 64),
     "post-256": lambda stage: _post(stage, 256),
     "post-1": lambda stage: _post(stage, 1),
     "drain": _drain,
+    "reads": _reads,
+    "fan-out": lambda stage: _fan_out(stage, 500, 1),
+    "fan-out-2000": lambda stage: _fan_out(stage, 2_000, 1),
+    "fan-out-bursts": lambda stage: _fan_out(stage, 500, 10),
 }
 
 
@@ -175,7 +201,7 @@ async def _count_statements(stage: Stage) -> None:
 async def _look(pid: int, path: Path) -> asyncio.subprocess.Process:
     command = [str(Path(sys.executable).parent / "py-spy"), "record", "--pid", str(pid), "--rate", str(HZ)]
     looker = await asyncio.create_subprocess_exec(
-        *command, "--format", "raw", "--output", str(path), "--duration", "600", stderr=asyncio.subprocess.PIPE
+        *command, "--gil", "--format", "raw", "--output", str(path), "--duration", "600", stderr=asyncio.subprocess.PIPE
     )
     await asyncio.sleep(1.0)
     if looker.returncode is not None:

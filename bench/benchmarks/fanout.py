@@ -26,6 +26,7 @@ class _FanOut(Benchmark):
 
     ours_is: ClassVar[str] = "notifications"
     rooms: ClassVar[int] = 1
+    usual_seconds: ClassVar[float] = SECONDS
     repetitions: ClassVar[int] = 3
 
     @asynccontextmanager
@@ -33,19 +34,20 @@ class _FanOut(Benchmark):
         """Run notifications, with the owners that it asks for the heads of streams, and the baseline."""
         with ExitStack() as stack:
             services = stack.enter_context(self.stage.services("tenancy", "booking", "notifications", changes=_ROOMY))
-            self._ours = services["notifications"]
+            self.instance = services["notifications"]
             self._baseline = stack.enter_context(self._server())
             yield
 
     def _server(self) -> Any:  # noqa: ANN401 - a context manager of an instance
         raise NotImplementedError
 
-    async def _listen(self, *, ours: bool, sockets: int, burst: int, under_way: int = 1) -> Heard:
+    async def listen(self, *, ours: bool, sockets: int, burst: int, under_way: int = 1) -> Heard:
+        """Connect sockets to one of the two and tell them events."""
         names = new_tenants(self.rooms)
         rooms = [
             (str(tenant_id(name)), self.stage.issuer.token(tenant=name, user=USER) if ours else "") for name in names
         ]
-        server = self._ours if ours else self._baseline
+        server = self.instance if ours else self._baseline
         audience = Audience(
             host=HOST,
             port=server.port,
@@ -105,8 +107,8 @@ class FanOut(_FanOut):
     async def _measure(self, *, ours: bool) -> Measured:
         found: dict[str, float] = {}
         for size in self.sizes:
-            single = await self._listen(ours=ours, sockets=size, burst=1)
-            bursts = await self._listen(ours=ours, sockets=size, burst=BURST)
+            single = await self.listen(ours=ours, sockets=size, burst=1)
+            bursts = await self.listen(ours=ours, sockets=size, burst=BURST)
             found |= {
                 f"{size}, single": single.deliveries / single.seconds,
                 f"{size}, single, CPU": single.server_cpu_seconds / single.deliveries * 1e6,
@@ -151,7 +153,7 @@ class Rooms(_FanOut):
         return self.stage.program("plain-socketio", ["bench.baselines.plain_socketio"], environment)
 
     async def _measure(self, *, ours: bool) -> Measured:
-        heard = await self._listen(ours=ours, sockets=2, burst=1, under_way=self.under_way)
+        heard = await self.listen(ours=ours, sockets=2, burst=1, under_way=self.under_way)
         return {
             "throughput": heard.deliveries / heard.seconds,
             "CPU": heard.server_cpu_seconds / heard.deliveries * 1e6,

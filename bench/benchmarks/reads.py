@@ -49,14 +49,14 @@ class Reads(Benchmark):
                 await add_artists(database, workload.artists)
                 await bare.drain(database.dsn, workload)
             tokens = {tenant_id(name): self.stage.issuer.token(tenant=name, user=USER) for name in names}
-            self._bookings, self._months = _paths(workload, tokens)
-            self._ours = stack.enter_context(ours(self.stage, databases[0], []))
+            self.bookings, self._months = _paths(workload, tokens)
+            self.system = stack.enter_context(ours(self.stage, databases[0], []))
             self._monolith = stack.enter_context(monolith(self.stage, databases[1], []))
             yield
 
     async def ours(self) -> Measured:
         """Read through the gateway."""
-        return await self._read(self._ours, _PARTS)
+        return await self._read(self.system, _PARTS)
 
     async def baseline(self) -> Measured:
         """Read at the monolith."""
@@ -64,7 +64,7 @@ class Reads(Benchmark):
 
     async def _read(self, system: System, parts: Sequence[str]) -> Measured:
         seconds = self.seconds(SECONDS)
-        booking = await system.read(CONNECTIONS, seconds, self._bookings)
+        booking = await system.read(CONNECTIONS, seconds, self.bookings)
         month = await system.read(CONNECTIONS, seconds, self._months)
         return {
             "a booking": booking.report.rate,
