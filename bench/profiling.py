@@ -2,8 +2,8 @@
 
 ``python -m bench profile post`` prints, per service, how its busy time is spread over packages and over functions,
 and, of the database, each statement with its calls and its time; it writes the stacks beside the results, for a flame
-graph.
-Only what holds the interpreter is counted: a thread that waits is no work. Looking costs time itself (py-spy stops a process 200 times a second), so that shares are told here and no speeds.
+graph. Only what holds the interpreter is counted: a thread that waits is no work. Looking costs time itself (py-spy
+stops a process 200 times a second), so that shares are told here and no speeds.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -155,7 +155,7 @@ async def _fan_out(stage: Stage, sockets: int, burst: int) -> AsyncIterator[Scen
             yield Scene(pids=pids, database=database, work=work)
 
 
-SCENES: Final = {
+SCENES: Final[dict[str, Callable[[Stage], AbstractAsyncContextManager[Scene]]]] = {
     "post": lambda stage: _post(stage, 64),
     "post-256": lambda stage: _post(stage, 256),
     "post-1": lambda stage: _post(stage, 1),
