@@ -37,6 +37,11 @@ class Loaded:
         return self.cpu_seconds[part] / max(1, self.report.answered) * 1000
 
     @property
+    def cpu_of_all(self) -> float:
+        """CPU time of all parts for each answered request, in milliseconds, without the load generator's."""
+        return sum(self.cpu_milliseconds(part) for part in self.cpu_seconds)
+
+    @property
     def generator_share(self) -> float:
         """How much of one core the load generator took."""
         return self.report.cpu_seconds / self.report.seconds

@@ -33,6 +33,7 @@ class Post(Benchmark):
         Line(name="p50 at 1", unit="ms", goal=Goal(at_most=2), more_is_better=False),
         *(Line(name=f"p50 at {n}", unit="ms", more_is_better=False) for n in CONNECTIONS[1:]),
         *(Line(name=f"p99 at {n}", unit="ms", more_is_better=False) for n in CONNECTIONS),
+        *(Line(name=f"CPU of all at {n}", unit="ms/request", more_is_better=False) for n in CONNECTIONS),
         *(Line(name=f"CPU of {part}", unit="ms/request", more_is_better=False, ours_only=True) for part in _PARTS),
         Line(name="load generator", unit="of a core", more_is_better=False),
     )
@@ -65,6 +66,7 @@ class Post(Benchmark):
             found[f"at {connections}"] = loaded.report.rate
             found[f"p50 at {connections}"] = percentile(loaded.report.latencies, 0.5)
             found[f"p99 at {connections}"] = percentile(loaded.report.latencies, 0.99)
+            found[f"CPU of all at {connections}"] = loaded.cpu_of_all
             if connections == _OF_PARTS:
                 found |= {f"CPU of {part}": loaded.cpu_milliseconds(part) for part in parts}
                 found["load generator"] = loaded.generator_share
