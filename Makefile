@@ -1,7 +1,7 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop status logs clean token visitor operate demo chaos k8s-check images test lint format docs lock \
-  migration contracts
+.PHONY: help setup run stop status logs clean token visitor operate demo chaos bench bench-compare bench-profile k8s-check \
+  images test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -11,11 +11,13 @@ VERSION ?= 2
 SECONDS ?= 600
 SEED ?= 1
 FAULTS ?= all
+ONLY ?=
+SCALE ?= 1
 TAG ?= dev
 REGISTRY ?=
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing (run, test and lint do it by themselves)
 	@deploy/local/setup
@@ -59,6 +61,18 @@ images: ## Build the images of the services and the local issuer: make images [T
 	  docker build -q --build-arg SERVICE=$$service -t '$(REGISTRY)production-tool/'$$service':$(TAG)' . || exit 1; done
 	@docker build -q -f deploy/local/Dockerfile -t '$(REGISTRY)production-tool/issuer:$(TAG)' .
 
+bench: ## Measure against the baselines: make bench [ONLY=drain-limit] [SCALE=1]
+	@bench/setup
+	@$(PYTHON_BIN)/python -m bench run --only '$(ONLY)' --scale '$(SCALE)'
+
+bench-compare: ## Tell what is worse than in the stored run by more than noise; fails if anything is
+	@bench/setup
+	@$(PYTHON_BIN)/python -m bench compare
+
+bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or post-1, post-256, drain, reads, fan-out, fan-out-2000, fan-out-bursts)
+	@bench/setup
+	@$(PYTHON_BIN)/python -m bench profile '$(or $(ONLY),post)'
+
 test: ## Run every test, on real engines
 	@deploy/local/setup chaos
 	@contracts/validation/setup
@@ -91,6 +105,7 @@ lock: ## Renew the locks after a change of dependencies (needs uv): one of all, 
 	uv lock
 	$(EXPORT) --all-packages --group dev --group build -o requirements.lock
 	$(EXPORT) --only-group build -o deploy/build.lock
+	$(EXPORT) --only-group bench -o bench/requirements.lock
 	$(EXPORT) --package production-local-stack --only-group issuer -o deploy/local/issuer.lock
 	for service in gateway booking tenancy notifications; do \
 	  $(EXPORT) --package production-$$service --no-dev -o services/$$service/requirements.lock || exit 1; done

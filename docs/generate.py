@@ -10,7 +10,7 @@ from typing import Any, Final
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from pages import api, limits, principals, problems, promises, redis_users, settings, topics
+from pages import api, limits, measurements, principals, problems, promises, redis_users, settings, topics
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings.page,
@@ -21,6 +21,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/problems.md": problems.page,
     "reference/limits.md": limits.page,
     "reference/promises.md": promises.page,
+    "reference/measurements.md": measurements.page,
 }
 _DECISIONS: Final = "decisions"
 

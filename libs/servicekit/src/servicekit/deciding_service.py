@@ -23,6 +23,7 @@ from typing import Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI
+from pydantic import Field
 
 from production_contracts.events import Stream
 from production_contracts.roles import Permission
@@ -46,6 +47,10 @@ _NOBODY = UUID(int=0)
 
 class DecidingSettings(ServiceSettings, KafkaSettings, DeadLetterSettings, DatabaseSettings, AuthSettings):
     """What a service that decides can be told; the service adds its prefix and port."""
+
+    commands_at_once: int = Field(
+        default=500, ge=1, le=5_000, description="Commands that are decided in one transaction at most"
+    )
 
 
 class Part(Protocol):
@@ -100,13 +105,15 @@ class DecidingService:
         self.health.add("relay", lambda: self.relay.running)
         self.health.add("removals", lambda: self.removals.loaded)
         self._answers_after_publication = answers_after_publication
+        self._commands_at_once = settings.commands_at_once
 
     def decide(self, decider: Decider) -> None:
         """Consume the stream's commands and have them decided."""
         worker = CommandWorker(
             self.database, decider, self.relay, self.replies, self.dead_letters, removals=self.removals
         )
-        self.consumers.batches([COMMANDS_OF[self.stream].name], self.stream, worker.handle)
+        topics = [COMMANDS_OF[self.stream].name]
+        self.consumers.batches(topics, self.stream, worker.handle, max_records=self._commands_at_once)
 
     def app(self, *routers: APIRouter) -> FastAPI:
         """Make the HTTP app: the service's own routes, the journal's, health and metrics, and errors as problems."""

@@ -1,0 +1,1 @@
+"""Benchmarks: what is claimed of speed, measured against what somebody would take instead, in one run."""

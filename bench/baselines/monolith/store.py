@@ -1,0 +1,106 @@
+"""The monolith's SQL: as few round trips as one transaction a request allows.
+
+Booking takes five: BEGIN; open the transaction, lock the stream and take the next position, in one statement; insert
+the booking if its artist is active (the exclusion constraint decides); append event and outcome, in one statement;
+COMMIT. Only a refusal asks further, for what to tell.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_TAKE_POSITION = text("""
+    update streams set position = position + 1
+    from (select set_config('app.tenant_ids', cast(:opened as text), true)) as opened
+    where tenant_id = :tenant returning position
+""")
+_FIRST_POSITION = text("""
+    insert into streams (tenant_id) select cast(:tenant as uuid)
+    from (select set_config('app.tenant_ids', cast(:opened as text), true)) as opened on conflict do nothing
+""")
+_GIVE_BACK = text("update streams set position = position - 1 where tenant_id = :tenant")
+_KNOWN_KEY = text("""
+    select status, body, position, fingerprint from command_log
+    where tenant_id = :tenant and actor = :actor and idempotency_key = :key
+""")
+_BOOK = text("""
+    insert into bookings (tenant_id, id, artist_id, start_time, end_time, status, title, venue, notes, version,
+        position, created_by, created_at, updated_at)
+    select a.tenant_id, cast(:id as uuid), a.id, cast(:starts as timestamptz), cast(:ends as timestamptz),
+        cast(:status as text), cast(:title as text), cast(:venue as text), cast(:notes as json), 1,
+        cast(:position as bigint), cast(:actor as text), cast(:now as timestamptz), cast(:now as timestamptz)
+    from artists a where a.tenant_id = :tenant and a.id = :artist and a.status = 'active'
+    on conflict do nothing returning id
+""")
+_ARTIST = text("select status from artists where tenant_id = :tenant and id = :artist")
+_TELL = text("""
+    with told as (
+        insert into events (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor,
+            command_id)
+        values (:event, :id, 'BookingCreated', cast(cast(:body as text) as jsonb), 1, :tenant, :now, :position, :actor,
+            :command)
+    )
+    insert into command_log (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position,
+        decided_at)
+    values (:tenant, :command, :actor, :key, :fingerprint, 201, cast(cast(:body as text) as json), :position, :now)
+""")
+_LOG = text("""
+    insert into command_log (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position,
+        decided_at)
+    values (:tenant, :command, :actor, :key, :fingerprint, :status, cast(cast(:body as text) as json), :position, :now)
+""")
+_HEAD = text("""
+    select coalesce((select position from streams where tenant_id = :tenant), 0)
+    from (select set_config('app.tenant_ids', cast(:opened as text), true)) as opened
+""")
+
+
+async def take_position(connection: AsyncConnection, tenant: UUID) -> int:
+    """Open the transaction to a tenant, lock its stream, and give the next position."""
+    asked = {"tenant": tenant, "opened": f"{{{tenant}}}"}
+    while True:
+        found = (await connection.execute(_TAKE_POSITION, asked)).scalar()
+        if found is not None:
+            return int(found)
+        await connection.execute(_FIRST_POSITION, asked)
+
+
+async def give_position_back(connection: AsyncConnection, tenant: UUID) -> None:
+    """Leave the stream where it was: nothing has happened."""
+    await connection.execute(_GIVE_BACK, {"tenant": tenant})
+
+
+async def known_key(connection: AsyncConnection, tenant: UUID, actor: str, key: str) -> Any:  # noqa: ANN401 - a row
+    """Find what was answered to an idempotency key."""
+    return (await connection.execute(_KNOWN_KEY, {"tenant": tenant, "actor": actor, "key": key})).one_or_none()
+
+
+async def book(connection: AsyncConnection, booking: dict[str, Any]) -> bool:
+    """Store a booking; False where its artist is not active, or not free."""
+    return (await connection.execute(_BOOK, booking)).scalar() is not None
+
+
+async def artist_status(connection: AsyncConnection, tenant: UUID, artist: UUID) -> str | None:
+    """Tell what the roster says of an artist; None where there is none."""
+    return (await connection.execute(_ARTIST, {"tenant": tenant, "artist": artist})).scalar()
+
+
+async def tell(connection: AsyncConnection, told: dict[str, Any]) -> None:
+    """Append the event and the outcome of a booking."""
+    await connection.execute(_TELL, told)
+
+
+async def log_refusal(
+    connection: AsyncConnection, outcome: dict[str, Any], status: int, body: dict[str, Any], now: datetime
+) -> None:
+    """Append the outcome of what was refused."""
+    await connection.execute(_LOG, outcome | {"status": status, "body": orjson.dumps(body).decode(), "now": now})
+
+
+async def open_reading(connection: AsyncConnection, tenant: UUID) -> int:
+    """Open the transaction to a tenant, and tell the head of its stream."""
+    return int((await connection.execute(_HEAD, {"tenant": tenant, "opened": f"{{{tenant}}}"})).scalar_one())
