@@ -35,8 +35,18 @@ def test_ports_are_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert Ports.from_environment() == Ports(kafka=29092)
 
 
-def test_free_ports_are_all_different() -> None:
-    assert len(set(free_ports(50))) == 50
+def test_free_ports_are_all_different_whoever_asks_for_them() -> None:
+    ask = "from local_stack.port import free_ports; print(*free_ports(50))"
+    others = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    own = free_ports(50)
+    given = [*own, *(int(port) for other in others for port in other.communicate()[0].split())]
+    assert len(set(given)) == len(given) == 200
+
+
+def test_no_free_port_is_one_that_the_system_gives_to_connections() -> None:
+    limit = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(limit.read_text().split()[0]) if limit.exists() else 49_152
+    assert max(free_ports(50)) < lowest
 
 
 def test_credentials_are_made_once_and_are_only_the_owners_to_read(tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """The ports of the local stack, each of them settable."""
 
+import fcntl
 import os
 import socket
+import tempfile
 from dataclasses import asdict, dataclass, fields
-from typing import Self
+from pathlib import Path
+from typing import Final, Self
 
 HOST = "127.0.0.1"
 """Everything listens on loopback only."""
+_CHOICE: Final = range(20_000, 32_000)
+"""Linux gives outgoing connections ports from 32768 on, others from 49152 on (RFC 6335, section 6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +52,26 @@ def variable(part: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose that many ports, all different, that nobody uses at present."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for listener in sockets:
-            listener.bind((HOST, 0))
-        return [listener.getsockname()[1] for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
+    """Choose that many ports, all different, that nobody uses at present, nor is given before thousands of others are.
+
+    They lie below those that the system gives to outgoing connections, which took one between its choice and its use,
+    and are counted in a file that all processes of this user share, so that no two choose the same.
+    """
+    chosen: list[int] = []
+    with (Path(tempfile.gettempdir()) / f"production-tool-{os.getuid()}.ports").open("a+") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        last = int(counter.read() or 0)
+        for number in range(last + 1, last + 1 + len(_CHOICE)):
+            port = _CHOICE[number % len(_CHOICE)]
+            if not is_busy(port):
+                chosen.append(port)
+            if len(chosen) == count:
+                counter.truncate(0)
+                counter.write(str(number))
+                return chosen
+    message = f"of the ports {_CHOICE[0]} to {_CHOICE[-1]} fewer than {count} are free"
+    raise RuntimeError(message)
 
 
 def is_busy(port: int) -> bool:
