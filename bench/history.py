@@ -1,7 +1,8 @@
 """Years of bookings, made by PostgreSQL itself and put in before indexes and constraints are there.
 
 Every artist of every tenant has each second night booked, over as many years as it takes. A booking has its one event,
-and its outcome where it is younger than a command log reaches back. Rows lie in order of time, as they would. What a
+its entry in the audit trail (whose digests are made up: nobody verifies it), and its outcome where it is younger than a
+command log reaches back. Rows lie in order of time, as they would. What a
 migration has made of indexes and constraints is taken away while rows are put in, and made again as it was.
 """
 
@@ -55,23 +56,36 @@ _EVENTS: Final = """
         jsonb_build_object('id', b.id, 'artist_id', b.artist_id,
             'start_time', to_char(b.start_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
             'end_time', to_char(b.end_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'status', b.status, 'title', b.title, 'venue', b.venue, 'notes', null, 'version', 1,
-            'position', b.position, 'created_by', b.created_by,
+            'status', b.status, 'title', b.title, 'venue', b.venue, 'notes', null, 'contact', null, 'fee', null,
+            'version', 1, 'position', b.position, 'created_by', b.created_by,
             'created_at', to_char(b.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
             'updated_at', to_char(b.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
         1, b.tenant_id, b.created_at, b.position, b.created_by, overlay(b.id::text placing 'a' from 20 for 1)::uuid
     from bookings b
 """
 _OUTCOMES: Final = """
-    insert into command_log (tenant_id, command_id, actor, status, body, position, decided_at)
-    select tenant_id, command_id, actor, 201, event_data::json, position, created_at from events
+    insert into command_log (tenant_id, command_id, actor, status, body, position, decided_at, audited)
+    select tenant_id, command_id, actor, 201, event_data::json, position, created_at, position from events
     where event_data ->> 'start_time' > $1
 """
-_STREAMS: Final = "insert into streams select tenant_id, max(position), max(position) from events group by tenant_id"
+_AUDIT: Final = """
+    insert into audit (tenant_id, sequence, at, actor, role, operation, aggregate_id, command_id, data, status, outcome,
+        position, events_digest, digest)
+    select tenant_id, position, created_at, actor, 'member', 'production.booking.create.v1', aggregate_id, command_id,
+        json_build_object('artist_id', artist_id, 'start_time', starts, 'end_time', ends, 'status', status,
+            'title', event_data ->> 'title', 'venue', event_data ->> 'venue'),
+        201, 'accepted', position, sha256(id::text::bytea), sha256(command_id::text::bytea)
+    from events
+"""
+_STREAMS: Final = """
+    insert into streams (tenant_id, position, published, audited, audited_digest, last_at)
+    select distinct on (tenant_id) tenant_id, position, position, position, sha256(command_id::text::bytea), created_at
+    from events order by tenant_id, position desc
+"""
 _ARTISTS: Final = """
     insert into artists (tenant_id, id, status, version) select *, 'active', 1 from unnest($1::uuid[], $2::uuid[])
 """
-_TABLES: Final = ("bookings", "events", "command_log")
+_TABLES: Final = ("bookings", "events", "command_log", "audit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +123,7 @@ async def store(database: Database, history: History) -> None:
         await connection.execute(_EVENTS)
         since = FIRST_NIGHT + timedelta(days=history.nights * EVERY - COMMAND_LOG_DAYS)
         await connection.execute(_OUTCOMES, since.isoformat())
+        await connection.execute(_AUDIT)
         await connection.execute(_STREAMS)
         for index in indexes:
             if index["as_constraint"] is None:

@@ -39,6 +39,7 @@ class Decided:
 
     command: Command
     decision: Decision
+    at: datetime
     position: int
     booking: Booking | None
 
@@ -122,6 +123,8 @@ class Workload:
             title=data.title,
             venue=data.venue,
             notes=None,
+            contact=None,
+            fee=None,
             version=1,
             position=tenant.position + 1,
             created_by=ACTOR,
@@ -158,7 +161,7 @@ class Workload:
         detail = "the artist is taken at that time; next_free names windows that would work"
         decision = refuse(problems.BOOKING_CONFLICT, detail, conflicts=[conflict_json(taken)], next_free=free)
         command = self._command(tenant, data, uuid7())
-        return Decided(command=command, decision=decision, position=tenant.position, booking=None)
+        return Decided(command=command, decision=decision, at=self._now, position=tenant.position, booking=None)
 
     def _stamp(self, tenant: _Tenant) -> Stamp:
         return Stamp(actor=ACTOR, at=self._now, position=tenant.position + 1)
@@ -187,6 +190,7 @@ class Workload:
         return Decided(
             command=command,
             decision=Decision(status=status, body=body, events=(event,)),
+            at=self._now,
             position=tenant.position,
             booking=booking,
         )

@@ -16,6 +16,7 @@ from local_stack.engines import Addresses
 from local_stack.environment import NAMESPACE
 from local_stack.issuer import Issuer
 from servicekit import journal
+from servicekit.audit.verification import verify
 from servicekit.database import Database
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
@@ -83,6 +84,19 @@ async def test_a_night_that_is_taken_is_refused_with_what_is_in_the_way_and_leav
 async def test_an_artist_that_is_not_there_is_not_found(client: aiohttp.ClientSession) -> None:
     async with client.post("/v1/bookings", json=night() | {"artist_id": str(uuid4())}) as response:
         assert response.status == 404
+
+
+async def test_its_audit_trail_holds(client: aiohttp.ClientSession, database: FreshDatabase) -> None:
+    for status in (201, 409):
+        async with client.post("/v1/bookings", json=night(11)) as response:
+            assert response.status == status
+    own = Database(database.url, pool_size=1)
+    try:
+        report = await verify(own, "booking", tenant_id=TENANT)
+    finally:
+        await own.stop()
+    assert report.entries >= 2
+    assert report.flaws == {}
 
 
 async def test_a_key_is_remembered(client: aiohttp.ClientSession) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from booking.adapters.bookings import Key
 from booking.application.decider import BookingDecider
 from local_stack.databases import Database as FreshDatabase
+from servicekit.audit.verification import verify
 from servicekit.database import Database
 from servicekit.worker import Judge
 
@@ -21,7 +22,10 @@ BOOKINGS = (
     "select id, artist_id, start_time, end_time, status, title, venue, version, position from bookings order by id"
 )
 EVENTS = "select position, aggregate_id, event_type, version from events order by tenant_id, position"
-OUTCOMES = "select command_id, status, position, body ->> 'type' from command_log order by command_id"
+OUTCOMES = "select command_id, status, position, body ->> 'type', audited from command_log order by command_id"
+ENTRIES = (
+    "select sequence, command_id, operation, data::text, outcome, position from audit order by tenant_id, sequence"
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ class KnownRoster:
 
 async def written(database: Database, tenants: list[UUID]) -> list[list[Any]]:
     async with database.transaction(tenants) as connection:
-        return [list((await connection.execute(text(query))).all()) for query in (BOOKINGS, EVENTS, OUTCOMES)]
+        return [list((await connection.execute(text(query))).all()) for query in (BOOKINGS, EVENTS, OUTCOMES, ENTRIES)]
 
 
 async def test_service_and_bare_script_write_the_same_rows(
@@ -77,6 +81,9 @@ async def test_service_and_bare_script_write_the_same_rows(
                 assert [one.status for one in settled] == [one.decision.status for one in batch]
             await bare.drain(theirs.dsn, work)
             assert await written(databases[0], tenants) == await written(databases[1], tenants)
+            for database in databases:
+                report = await verify(database, "booking")
+                assert (report.entries, report.flaws) == (len(work.decided), {})
         finally:
             for database in databases:
                 await database.stop()

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,15 +27,49 @@ from gateway.domain.preconditions import is_unchanged, version_tag
 from gateway.entrypoints import bodies, conditions, queries
 from production_contracts import problems as kinds
 from production_contracts.bookings import BookingRequest
+from production_contracts.commands import BY_DATA, CreateBooking
 from production_contracts.problems import problem_body
 from production_contracts.roles import Permission, may
 from servicekit import clock, problems
+from servicekit.audit.chain import Asked, Decided, Entered, enter
 from servicekit.problems import NOT_THERE, ProblemError
 from servicekit.tokens import Principal, TokenVerifier
 
 JSON: Final = "application/json"
 MOST: Final = 100
 CACHED: Final = {"Cache-Control": "private, no-cache"}
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request to book: whose, what was stated, what its outcome begins with, and the position that it holds."""
+
+    principal: Principal
+    stated: dict[str, Any]
+    outcome: dict[str, Any]
+    taken: store.Taken
+
+    def enter(self, booking: Booking, status: int, outcome: str, events: list[dict[str, Any]]) -> Entered:
+        """Chain what became of it onto the audit trail."""
+        asked = Asked(
+            role=self.principal.role.value,
+            origin=None,
+            operation=BY_DATA[CreateBooking].name,
+            aggregate_id=booking.id,
+            data=self.stated,
+        )
+        decided = Decided(
+            tenant_id=self.principal.tenant_id,
+            command_id=self.outcome["command"],
+            at=booking.created_at,
+            actor=self.principal.sub,
+            status=status,
+            outcome=outcome,
+            position=self.taken.position if events else self.taken.position - 1,
+            events=events,
+        )
+        entered, _ = enter("booking", self.taken.trail, asked, decided)
+        return entered
 
 
 class Monolith:
@@ -117,18 +152,16 @@ class Monolith:
             "fingerprint": fingerprint,
         }
         async with self._engine.begin() as connection:
-            position = await store.take_position(connection, principal.tenant_id)
+            taken = await store.take_position(connection, principal.tenant_id)
             if key is not None:
                 known = await store.known_key(connection, principal.tenant_id, principal.sub, key)
                 if known is not None:
                     await store.give_position_back(connection, principal.tenant_id)
                     return self._repeat(known, fingerprint)
-            return await self._book(connection, asked, outcome, position)
+            return await self._book(connection, asked, _Call(principal, stated, outcome, taken))
 
-    async def _book(
-        self, connection: AsyncConnection, asked: BookingRequest, outcome: dict[str, Any], position: int
-    ) -> Response:
-        now = clock.now()
+    async def _book(self, connection: AsyncConnection, asked: BookingRequest, call: "_Call") -> Response:
+        now, outcome, position = clock.now(), call.outcome, call.taken.position
         booking = Booking(
             id=uuid7(),
             artist_id=UUID(str(asked.artist_id)),
@@ -158,18 +191,16 @@ class Monolith:
             "now": now,
         }
         if not await store.book(connection, row):
-            return await self._refuse(connection, booking, outcome, position)
-        body = orjson.dumps(booking_json(booking))
-        told = outcome | {"event": uuid7(), "id": booking.id, "body": body.decode(), "now": now, "position": position}
-        await store.tell(connection, told)
+            return await self._refuse(connection, booking, call)
+        made = booking_json(booking)
+        body = orjson.dumps(made)
+        told = outcome | {"event": uuid7(), "body": body.decode()}
+        await store.tell(connection, told, call.enter(booking, 201, "accepted", [_event(booking, told["event"], made)]))
         headers = {"Location": f"/v1/bookings/{booking.id}", "ETag": version_tag(1), "Position": str(position)}
         return Response(body, status_code=201, headers=CACHED | headers, media_type=JSON)
 
-    async def _refuse(
-        self, connection: AsyncConnection, booking: Booking, outcome: dict[str, Any], position: int
-    ) -> Response:
-        tenant = outcome["tenant"]
-        await store.give_position_back(connection, tenant)
+    async def _refuse(self, connection: AsyncConnection, booking: Booking, call: "_Call") -> Response:
+        tenant = call.principal.tenant_id
         members: dict[str, Any] = {}
         status = await store.artist_status(connection, tenant, booking.artist_id)
         if status is None:
@@ -186,7 +217,7 @@ class Monolith:
             free = [slot_json(slot) for slot in next_free(booking.slot, [other.slot for other in taken])]
             members = {"conflicts": conflicts, "next_free": free}
         body = problem_body(kind, "It can't be booked.", **members)
-        await store.log_refusal(connection, outcome | {"position": position - 1}, kind.status, body, clock.now())
+        await store.log_refusal(connection, call.outcome, body, call.enter(booking, kind.status, kind.slug, []))
         return Response(
             orjson.dumps(body), status_code=kind.status, headers=CACHED, media_type="application/problem+json"
         )
@@ -224,6 +255,20 @@ class Monolith:
         body = orjson.dumps(page)
         tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
         return _answer(request, body, tag, position)
+
+
+def _event(booking: Booking, event_id: UUID, made: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "stream": "booking",
+        "position": booking.position,
+        "id": str(event_id),
+        "type": "BookingCreated",
+        "aggregate_id": str(booking.id),
+        "version": 1,
+        "occurred_at": made["created_at"],
+        "actor": booking.created_by,
+        "data": made,
+    }
 
 
 def _answer(request: Request, body: bytes, tag: str, position: int) -> Response:

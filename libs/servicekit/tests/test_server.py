@@ -17,7 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from servicekit import server
-from servicekit.server import ABORT, LARGEST_HEAD, PIPELINED
+from servicekit.server import LARGEST_HEAD, PIPELINED, WIRE
 from servicekit.testing import running
 
 MEGABYTE = b"x" * (1 << 20)
@@ -133,7 +133,7 @@ async def test_who_pings_a_websocket_and_does_not_read_is_owed_no_pongs() -> Non
     transports: list[Any] = []
 
     async def listen(websocket: WebSocket) -> None:
-        transports.append(websocket.scope["extensions"][ABORT]["abort"].__self__)
+        transports.append(websocket.scope["extensions"][WIRE].transport)
         await websocket.accept()
         with pytest.raises(RuntimeError):
             await websocket.receive_text()

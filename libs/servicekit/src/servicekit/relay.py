@@ -39,6 +39,9 @@ UNPUBLISHED_AGE = Gauge("events_unpublished_age_seconds", "How long the oldest o
 
 log = structlog.get_logger(__name__)
 
+_Sent = tuple[int, dict[UUID, int]]
+"""How many events Kafka has acknowledged, and how far their tenants are published by them."""
+
 
 class Relay:
     """Publishes one stream's events while it holds the lease."""
@@ -147,19 +150,43 @@ class Relay:
             record = event_record(one.event, one.tenant_id, self._topic, one.traceparent)
             lanes[lane].append((one.tenant_id, one.event["position"], record))
         with tracing.batch(f"relay {self._topic}", (one.traceparent for one in events), {}):
-            done = await asyncio.gather(
-                *(self._publish_lane(lane, waiting) for lane, waiting in lanes.items()), return_exceptions=True
-            )
-        failed = [error for error in done if isinstance(error, BaseException)]
-        if failed:
-            raise failed[0]
+            sending = {asyncio.create_task(self._publish_lane(lane, waiting)) for lane, waiting in lanes.items()}
+            try:
+                failed = await self._mark_as_sent(sending)
+            finally:
+                for task in sending:
+                    task.cancel()
+        if failed is not None:
+            raise failed
         return True
 
-    async def _publish_lane(self, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]) -> None:
+    async def _publish_lane(self, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]) -> _Sent:
+        """Send what waits for a partition; gives how many events, and how far that publishes their tenants."""
         sent = await self._producer.send_together([record for _, _, record in waiting], lane)
-        published = {tenant: position for tenant, position, _ in waiting[:sent]}
-        async with self._database.statement() as connection:
-            await journal.mark_published(connection, published)
-        PUBLISHED.labels(stream=self._stream).inc(sent)
-        async with self._advanced:
-            self._advanced.notify_all()
+        return sent, {tenant: position for tenant, position, _ in waiting[:sent]}
+
+    async def _mark_as_sent(self, sending: set[asyncio.Task[_Sent]]) -> BaseException | None:
+        """Mark tenants as published while partitions are sent, those that end together in one commit.
+
+        No partition waits for one that is slow, or fails; gives the error of one that does.
+        """
+        failed: BaseException | None = None
+        while sending:
+            done, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+            published: dict[UUID, int] = {}
+            count = 0
+            for lane in done:
+                if (error := lane.exception()) is not None:
+                    failed = error
+                else:
+                    sent, positions = lane.result()
+                    count += sent
+                    published |= positions
+            if not published:
+                continue
+            async with self._database.statement() as connection:
+                await journal.mark_published(connection, published)
+            PUBLISHED.labels(stream=self._stream).inc(count)
+            async with self._advanced:
+                self._advanced.notify_all()
+        return failed

@@ -10,7 +10,7 @@ import gc
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 import uvloop
@@ -19,7 +19,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from production_contracts import problems
 from servicekit.problems import problem_response
@@ -48,8 +50,8 @@ SEND_BUFFER: Final = 128 * 1024
 PIPELINED: Final = 32
 """Requests that may be sent ahead of their answers."""
 ALWAYS_ANSWERED: Final = ("/healthz", "/readyz", "/metrics")
-ABORT: Final = "production.abort"
-"""The extension of a WebSocket's ASGI scope that holds ``abort``, which cuts the connection, whatever waits in it."""
+WIRE: Final = "production.wire"
+"""The extension of a WebSocket's ASGI scope that holds its `Wire`."""
 
 CROWDED = Counter("http_connections_crowded", "Connections that came when there were as many as may be")
 
@@ -179,8 +181,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class Wire(Protocol):
+    """What an app can do to a WebSocket past ASGI."""
+
+    def write(self, frames: bytes) -> bool:
+        """Write frames, as `text_frame` makes them, now; False where they would have to wait, or come too late."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection, whatever waits in it."""
+        ...
+
+
+def text_frame(text: str) -> bytes:
+    """Make the frame of a text message from a server (RFC 6455, section 5.2): the same for all who are sent it."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that an app can cut, and that keeps little, and no pongs, for a client that does not read."""
+    """A WebSocket that an app can write to and cut, and that keeps little, and no pongs, for who does not read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection over; the kernel keeps `SEND_BUFFER` for it, and not the megabytes it would grow to."""
@@ -190,10 +209,21 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def handle_connect(self, event: Request) -> None:
-        """Begin, and let the app cut the connection."""
+        """Begin, and give the app the wire."""
         super().handle_connect(event)
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
-            self.scope["extensions"][ABORT] = {"abort": self.transport.abort}
+            self.scope["extensions"][WIRE] = self
+
+    def write(self, frames: bytes) -> bool:
+        """Write now, if nothing waits; see `Wire.write`."""
+        if not self.writable.is_set() or self.conn.state is not State.OPEN:
+            return False
+        self.transport.write(frames)
+        return True
+
+    def abort(self) -> None:
+        """Cut; see `Wire.abort`."""
+        self.transport.abort()
 
     def handle_ping(self) -> None:
         """Answer a ping, unless what was written before waits to be read."""

@@ -1,14 +1,17 @@
 """The emitter on Engine.IO sockets that nobody reads."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from engineio.async_socket import AsyncSocket
 
 from notifications.adapters.connections import MOST_AT_ONCE, Queue
-from notifications.adapters.sockets import SocketEmitter
+from notifications.adapters.sockets import PIECE, SocketEmitter
 from notifications.testing.memory import live_event
+from notifications.testing.waiting import until
 
 
 class Server:
@@ -42,22 +45,21 @@ def waiting(server: Server, sid: str) -> list[str]:
 async def test_packets_are_those_of_socket_io_and_wait_in_order(server: Server) -> None:
     emitter = SocketEmitter(server, pending=10, patience_s=1)
     emitter.tell("ana", "ready", {"booking": 1})
-    assert emitter.deliver(live_event("booking", 2), ["ana", "ben", "gone"]) == ["gone"]
-    happened = '42["booking:happened",{"stream":"booking","position":2}]'
-    assert waiting(server, "ana") == ['42["ready",{"booking":1}]', happened]
-    assert waiting(server, "ben") == [happened]
+    assert emitter.deliver([live_event("booking", 2)], ["ana", "ben", "gone"]) == ["gone"]
+    assert waiting(server, "ana") == ['42["ready",{"booking":1}]', happened(2)]
+    assert waiting(server, "ben") == [happened(2)]
 
 
 async def test_a_socket_that_lets_too_much_wait_takes_nothing_any_more(server: Server) -> None:
     emitter = SocketEmitter(server, pending=3, patience_s=1)
     for position in range(1, 4):
-        assert emitter.deliver(live_event("booking", position), ["ana"]) == []
-    assert emitter.deliver(live_event("booking", 4), ["ana", "ben"]) == ["ana"]
+        assert emitter.deliver([live_event("booking", position)], ["ana"]) == []
+    assert emitter.deliver([live_event("booking", 4)], ["ana", "ben"]) == ["ana"]
 
 
 async def test_waiting_for_a_socket_ends_when_it_reads_and_when_patience_does(server: Server) -> None:
     emitter = SocketEmitter(server, pending=3, patience_s=0.05)
-    emitter.deliver(live_event("booking", 1), ["ana", "ben"])
+    emitter.deliver([live_event("booking", 1)], ["ana", "ben"])
     server.sockets["ana"].queue.get_nowait()
     server.sockets["ana"].queue.task_done()
     assert await emitter.drained("ana")
@@ -67,20 +69,123 @@ async def test_waiting_for_a_socket_ends_when_it_reads_and_when_patience_does(se
 
 async def test_a_closed_socket_drops_what_waits_and_is_told_about_once(server: Server) -> None:
     emitter = SocketEmitter(server, pending=3, patience_s=1)
-    emitter.deliver(live_event("booking", 1), ["ana"])
+    emitter.deliver([live_event("booking", 1)], ["ana"])
     emitter.close("ana")
     emitter.close("ana")
     emitter.close("gone")
     await emitter.closed()
     await asyncio.wait_for(server.sockets["ana"].queue.join(), 1)
     assert server.disconnected == ["ana"]
-    assert emitter.deliver(live_event("booking", 2), ["ana"]) == ["ana"]
+    assert emitter.deliver([live_event("booking", 2)], ["ana"]) == ["ana"]
+
+
+class FakeWire:
+    """A WebSocket that takes what it is written until it is full."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.room = 1_000
+
+    def write(self, frames: bytes) -> bool:
+        if len(self.written) == self.room:
+            return False
+        self.written.append(frames)
+        return True
+
+
+class Upgraded:
+    """A socket whose writer waits for packets, and holds what it has taken until it is let go on."""
+
+    def __init__(self, socket: AsyncSocket) -> None:
+        self.wire = socket.wire = FakeWire()
+        socket.upgraded = True
+        self._socket = socket
+        self.taken: list[str] = []
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self._writing = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        while True:
+            packets = await self._socket.poll()
+            await self.goes_on.wait()
+            self.taken += [packet.encode() for packet in packets]
+
+    async def end(self) -> None:
+        while not self._writing.done():  # asyncio.wait_for forgets that it was cancelled where there is a packet
+            self._writing.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(self._writing, return_exceptions=True)
+
+
+@pytest.fixture
+async def ana(server: Server) -> AsyncIterator[Upgraded]:
+    upgraded = Upgraded(server.sockets["ana"])
+    await asyncio.sleep(0.01)  # its writer waits
+    yield upgraded
+    await upgraded.end()
+
+
+def told(frames: bytes) -> list[str]:
+    """Read the text frames of a server, as a client does."""
+    found = []
+    while frames:
+        length, at = frames[1], 2
+        if length == 126:
+            length, at = int.from_bytes(frames[2:4], "big"), 4
+        assert frames[0] == 0x81
+        found.append(frames[at : at + length].decode())
+        frames = frames[at + length :]
+    return found
+
+
+def happened(position: int) -> str:
+    return f'42["booking:happened",{{"stream":"booking","position":{position}}}]'
+
+
+async def test_events_that_are_ready_together_are_one_write(server: Server, ana: Upgraded) -> None:
+    emitter = SocketEmitter(server, pending=10, patience_s=1)
+    assert emitter.deliver([live_event("booking", position) for position in (1, 2, 3)], ["ana", "ben"]) == []
+    assert [told(frames) for frames in ana.wire.written] == [[happened(1), happened(2), happened(3)]]
+    assert waiting(server, "ben") == [happened(1), happened(2), happened(3)]  # it polls
+
+
+async def test_nothing_overtakes_what_waits_or_was_taken(server: Server, ana: Upgraded) -> None:
+    emitter = SocketEmitter(server, pending=10, patience_s=1)
+    ana.wire.room, ana.goes_on = 0, asyncio.Event()
+    emitter.deliver([live_event("booking", 1)], ["ana"])
+    ana.wire.room = 1_000
+    emitter.deliver([live_event("booking", 2)], ["ana"])
+    await until(server.sockets["ana"].queue.empty, "the writer has taken both")
+    emitter.deliver([live_event("booking", 3)], ["ana"])
+    assert ana.wire.written == []
+    ana.goes_on.set()
+    await until(lambda: server.sockets["ana"].queue.is_idle, "the writer waits for more")
+    emitter.deliver([live_event("booking", 4)], ["ana"])
+    assert ana.taken == [happened(1), happened(2), happened(3)]
+    assert [told(frames) for frames in ana.wire.written] == [[happened(4)]]
+
+
+async def test_who_reads_slowly_is_written_a_piece_and_the_rest_waits(server: Server, ana: Upgraded) -> None:
+    emitter = SocketEmitter(server, pending=10, patience_s=1)
+    ana.wire.room, ana.goes_on = 1, asyncio.Event()
+    large = [replace(live_event("booking", position), payload='["x","' + "y" * PIECE + '"]') for position in (1, 2, 3)]
+    assert emitter.deliver(large, ["ana"]) == []
+    assert [len(told(frames)) for frames in ana.wire.written] == [1]
+    assert server.sockets["ana"].queue.qsize() == 2
+
+
+async def test_a_socket_that_is_being_upgraded_is_not_written_to(server: Server, ana: Upgraded) -> None:
+    emitter = SocketEmitter(server, pending=10, patience_s=1)
+    server.sockets["ana"].upgraded = False
+    emitter.deliver([live_event("booking", 1)], ["ana"])
+    assert ana.wire.written == []
 
 
 async def test_an_answer_to_a_poll_holds_so_many_packets_and_the_next_goes_on(server: Server) -> None:
     emitter = SocketEmitter(server, pending=100, patience_s=1)
     for position in range(1, 3 * MOST_AT_ONCE):
-        emitter.deliver(live_event("booking", position), ["ana"])
+        emitter.deliver([live_event("booking", position)], ["ana"])
     taken = [await server.sockets["ana"].poll() for _ in range(3)]
     assert [len(packets) for packets in taken] == [MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE - 1]
     assert server.sockets["ana"].queue.empty()

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from production_contracts import problems
 from production_contracts.problems import problem_body
 from servicekit.problems import problem_response
-from servicekit.server import ABORT
+from servicekit.server import WIRE, Wire
 
 CONNECT_SECONDS = 30.0
 """How long an Engine.IO session may go on without a Socket.IO connection that was let in."""
@@ -62,6 +62,12 @@ class Queue(asyncio.Queue[Any]):
         super().__init__()
         self._most = most
         self._left = MOST_AT_ONCE
+        self._is_awaited = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and all that was taken before is written: its taker waits for more."""
+        return self._is_awaited and self.empty()
 
     async def put(self, item: Any) -> None:  # noqa: ANN401 - engineio.Packet, which has no types, or None
         """Put in a packet if there is room, and the sign that it ends (None) in any case."""
@@ -71,7 +77,11 @@ class Queue(asyncio.Queue[Any]):
     async def get(self) -> Any:  # noqa: ANN401 - as above
         """Wait for the first packet of those that are taken together."""
         self._left = MOST_AT_ONCE
-        return await super().get()
+        self._is_awaited = True
+        try:
+            return await super().get()
+        finally:
+            self._is_awaited = False
 
     def get_nowait(self) -> Any:  # noqa: ANN401 - as above
         """Take another; asyncio.QueueEmpty where there is none, or enough were taken together."""
@@ -138,7 +148,7 @@ def hold_to(socket: Any, allowance: Allowance) -> None:  # noqa: ANN401 - engine
 
 
 class Connection(WebSocket):  # type: ignore[misc] # it has no types
-    """The WebSocket below an Engine.IO socket; once that is closed, `cut` ends it."""
+    """The WebSocket below an Engine.IO socket, which is given its wire."""
 
     def __init__(self, handler: Any, server: Any) -> None:  # noqa: ANN401 - a method of the socket, and its server
         """Begin; ``handler`` is the socket's own."""
@@ -147,15 +157,29 @@ class Connection(WebSocket):  # type: ignore[misc] # it has no types
 
     async def __call__(self, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as it is handed on
         """Serve the socket."""
-        self._socket.connection_abort = environ["asgi.scope"]["extensions"][ABORT]["abort"]
+        self._socket.wire = environ["asgi.scope"]["extensions"][WIRE]
         return await super().__call__(environ)
 
 
 def cut_later(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
     """Cut the WebSocket below a closed socket, should it not have ended by itself in `CLOSE_SECONDS`."""
-    abort: Callable[[], None] | None = getattr(socket, "connection_abort", None)
-    if abort is not None:
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, abort)
+    if (wire := wire_of(socket)) is not None:
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, wire.abort)
+
+
+def wire_of(socket: Any) -> Wire | None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+    """Give the wire of the WebSocket below a socket; None: there is none yet."""
+    wire: Wire | None = getattr(socket, "wire", None)
+    return wire
+
+
+def write_past(socket: Any, frames: bytes) -> bool:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+    """Write to a WebSocket past its queue, if nothing waits in that or was taken from it; False where it has to wait.
+
+    The writer of Engine.IO takes three turns of the loop and two tasks for what is one write here.
+    """
+    wire = wire_of(socket)
+    return wire is not None and socket.upgraded and socket.queue.is_idle and wire.write(frames)
 
 
 def bound(server: "socketio.AsyncServer", *, pending: int, allowance: Allowance) -> None:

@@ -1,8 +1,9 @@
 """Socket.IO 5 by python-socketio: the server, and the emitter that writes to its sockets.
 
-The emitter puts a ready-made Engine.IO packet on each socket's queue itself. python-socketio's own ``emit`` takes a
-task per recipient and does not say what became of it; this way the order is that of the calls, one encoding serves all,
-and a queue has a bound. Protocols: Engine.IO 4, Socket.IO 5.
+The emitter encodes and frames events once for all of their recipients, and writes what is ready together as one. Where
+anything waits for a socket already, or it polls, the packets go on its queue. python-socketio's own ``emit`` takes a
+task per recipient and does not say what became of it; this way the order is that of the calls, and a queue has a bound.
+Protocols: Engine.IO 4, Socket.IO 5.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ from engineio import packet as engine_packet
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
-from notifications.adapters.connections import Allowance, TextPacket, bound, cut_later
+from notifications.adapters.connections import Allowance, TextPacket, bound, cut_later, write_past
 from notifications.domain.positions import LiveEvent
 from servicekit import tracing
+from servicekit.server import text_frame
 
 NAMESPACE: Final = "/"
 _EVENT: Final = "2"
 """Packet type of a Socket.IO event in the namespace ``/`` (Socket.IO protocol 5)."""
+PIECE: Final = 16 * 1024
+"""Characters that are written to a socket at once."""
 
 SLOW = Counter("notifications_slow_sockets", "Sockets that were closed because they did not read")
 
@@ -65,18 +69,19 @@ class SocketEmitter:
         self._patience_s = patience_s
         self._closing: set[asyncio.Task[None]] = set()
 
-    def deliver(self, event: LiveEvent, sids: Collection[str]) -> list[str]:
-        """Put an event on the queues of sockets; see `Emitter.deliver`."""
-        if event.payload is None:
+    def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
+        """Write events to sockets, or put them on their queues; see `Emitter.deliver`."""
+        texts = [_EVENT + event.payload for event in events if event.payload is not None]
+        if not texts:
             return []
-        packet = engine_packet.Packet(engine_packet.MESSAGE, _EVENT + event.payload)
-        emitted = (f"emit {event.stream}", event.traceparent)
-        with tracing.each(SpanKind.PRODUCER, [emitted], {"messaging.batch.message_count": len(sids)}):
-            return [sid for sid in sids if not self._put(sid, packet)]
+        message = _Message(texts)
+        emitted = [(f"emit {event.stream}", event.traceparent) for event in events]
+        with tracing.each(SpanKind.PRODUCER, emitted, {"messaging.batch.message_count": len(sids)}):
+            return [sid for sid in sids if not self._put(sid, message)]
 
     def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
         """Put a message on the queue of a socket; see `Emitter.tell`."""
-        self._put(sid, engine_packet.Packet(engine_packet.MESSAGE, _EVENT + orjson.dumps([name, message]).decode()))
+        self._put(sid, _Message([_EVENT + orjson.dumps([name, message]).decode()]))
 
     async def drained(self, sid: str) -> bool:
         """Wait until a socket's queue has been taken; see `Emitter.drained`."""
@@ -115,15 +120,45 @@ class SocketEmitter:
         socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
         return None if socket is None or socket.closing or socket.closed else socket
 
-    def _put(self, sid: str, packet: engine_packet.Packet) -> bool:
+    def _put(self, sid: str, message: "_Message") -> bool:
         socket = self._find(sid)
         if socket is None:
             return False
-        if socket.queue.qsize() >= self._pending:
-            SLOW.inc()
-            return False
-        socket.queue.put_nowait(packet)
+        for written, piece in enumerate(message.pieces):
+            if not write_past(socket, piece.frames):
+                return self._enqueue(socket, [packet for left in message.pieces[written:] for packet in left.packets])
         return True
+
+    def _enqueue(self, socket: Any, packets: list[engine_packet.Packet]) -> bool:  # noqa: ANN401 - as above
+        for packet in packets:
+            if socket.queue.qsize() >= self._pending:
+                SLOW.inc()
+                return False
+            socket.queue.put_nowait(packet)
+        return True
+
+
+class _Piece:
+    """Packets that are written at once."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.packets = [engine_packet.Packet(engine_packet.MESSAGE, text) for text in texts]
+        self.frames = b"".join(text_frame(packet.encode()) for packet in self.packets)
+
+
+class _Message:
+    """What is sent together, in pieces of about `PIECE` characters: who does not read is not written more at once."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.pieces: list[_Piece] = []
+        together: list[str] = []
+        for text in texts:
+            together.append(text)
+            if sum(map(len, together)) >= PIECE:
+                self.pieces.append(_Piece(together))
+                together = []
+        if together:
+            self.pieces.append(_Piece(together))
 
 
 async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types

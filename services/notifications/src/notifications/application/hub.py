@@ -1,7 +1,7 @@
 """A hub: the sockets of one tenant on this instance, and how far each of them is in each stream."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -78,15 +78,19 @@ class Hub:
         """Name the token that lasts longest among those of the seats; there must be one."""
         return max((seat.principal for seat in self.seats.values()), key=lambda principal: principal.exp).token
 
-    def receive(self, event: LiveEvent) -> None:
-        """Take an event, whenever and however often it comes; what is missing before it is fetched first."""
-        match step(self.positions[event.stream], event.position):
-            case Step.NEXT:
-                self._pass_on(event)
-            case Step.BEYOND:
-                self.learn(event.stream, event.position)
-            case Step.PASSED:
-                pass
+    def receive(self, events: Sequence[LiveEvent]) -> None:
+        """Take events of one stream, whenever and however often they come; what is missing before one is fetched."""
+        ready: list[LiveEvent] = []
+        for event in events:
+            match step(ready[-1].position if ready else self.positions[event.stream], event.position):
+                case Step.NEXT:
+                    ready.append(event)
+                case Step.BEYOND:
+                    self.learn(event.stream, event.position)
+                case Step.PASSED:
+                    pass
+        if ready:
+            self._pass_on(ready)
 
     def learn(self, stream: str, position: int) -> None:
         """Take note that a stream is at ``position`` at least: what is missing up to there is fetched."""
@@ -107,11 +111,10 @@ class Hub:
             except ProblemError as error:
                 log.info("catch_up_waits", stream=stream, problem=error.kind.slug, wait_s=wait)
                 events = []
-            for event in events:
-                seat.positions[stream] = event.position
-                if not self._send(event, [seat.sid]):
-                    return
             if events:
+                seat.positions[stream] = events[-1].position
+                if not self._send(events, [seat.sid]):
+                    return
                 wait = FIRST_WAIT_S
                 if not await self._emitter.drained(seat.sid):
                     self._lose(seat.sid)
@@ -142,19 +145,29 @@ class Hub:
     def _behind(self, seat: Seat) -> str | None:
         return next((name for name, position in self.positions.items() if seat.positions[name] < position), None)
 
-    def _pass_on(self, event: LiveEvent) -> None:
-        self.positions[event.stream] = event.position
+    def _pass_on(self, events: Sequence[LiveEvent]) -> None:
+        """Send events that follow each other, all of one stream, to each seat past its position."""
+        stream, before, last = events[0].stream, events[0].position - 1, events[-1].position
+        self.positions[stream] = last
         takers = []
+        ahead = []
         for seat in self._attached.values():
-            if step(seat.positions[event.stream], event.position) is Step.NEXT:
-                seat.positions[event.stream] = event.position
+            position = seat.positions[stream]
+            if position == before:
                 takers.append(seat.sid)
+            elif position < last:
+                ahead.append((seat.sid, events[position - before :]))
+            else:
+                continue
+            seat.positions[stream] = last
         if takers:
-            self._send(event, takers)
+            self._send(events, takers)
+        for sid, rest in ahead:
+            self._send(rest, [sid])
 
-    def _send(self, event: LiveEvent, sids: list[str]) -> bool:
-        lost = self._emitter.deliver(event, sids)
-        DELIVERED.inc(len(sids) - len(lost))
+    def _send(self, events: Sequence[LiveEvent], sids: list[str]) -> bool:
+        lost = self._emitter.deliver(events, sids)
+        DELIVERED.inc(len(events) * (len(sids) - len(lost)))
         for sid in lost:
             self._lose(sid)
         return not lost
@@ -184,8 +197,7 @@ class Hub:
                 wait = min(wait * 2, LONGEST_WAIT_S)
                 continue
             wait = FIRST_WAIT_S
-            for event in events:
-                self.receive(event)
+            self.receive(events)
             if not events and self._known[stream] == known:
                 # Owners commit before anybody hears of it: what they do not have is not there.
                 self._known[stream] = self.positions[stream]

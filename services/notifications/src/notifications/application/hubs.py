@@ -116,11 +116,10 @@ class Hubs:
         return len(self._places)
 
     def receive(self, tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
-        """Take events of a tenant from the channel."""
+        """Take events of one stream of a tenant from the channel."""
         hub = self._hubs.get(tenant_id)
         if hub is not None:
-            for event in events:
-                hub.receive(event)
+            hub.receive(events)
 
     def heard(self, tenant_id: UUID) -> None:
         """Take note that a tenant is heard from now on: whatever was said before is looked for."""

@@ -21,8 +21,8 @@ class Emitter(Protocol):
     A socket receives what it is sent in the order in which it was sent.
     """
 
-    def deliver(self, event: LiveEvent, sids: Collection[str]) -> list[str]:
-        """Send an event to sockets; names those that take nothing any more: they are gone, or too far behind."""
+    def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
+        """Send events, in order, to sockets; names those that take no more: they are gone, or too far behind."""
 
     def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
         """Send a message of ours to a socket."""

@@ -144,12 +144,12 @@ class MemoryEmitter:
         self.stuck: set[str] = set()
         self.closed: list[str] = []
 
-    def deliver(self, event: LiveEvent, sids: Collection[str]) -> list[str]:
-        """Write an event down for each socket that is not gone."""
+    def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
+        """Write events down for each socket that is not gone."""
+        told = [tuple(orjson.loads(event.payload)) for event in events if event.payload is not None]
         for sid in sids:
-            if sid not in self.gone and event.payload is not None:
-                name, message = orjson.loads(event.payload)
-                self.sent[sid].append((name, message))
+            if sid not in self.gone:
+                self.sent[sid] += told
         return [sid for sid in sids if sid in self.gone]
 
     def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
