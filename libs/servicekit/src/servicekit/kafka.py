@@ -195,16 +195,14 @@ class Producer:
         producer = self._connected()
         sending = tracing.Sending(record)
         try:
-            sent: asyncio.Future[RecordMetadata] = await asyncio.wait_for(
-                producer.send(
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S):  # `wait_for` would make a task of each record
+                sent: asyncio.Future[RecordMetadata] = await producer.send(
                     record.topic,
                     key=record.key,
                     value=record.value,
                     headers=sending.headers,
                     partition=record.partition,
-                ),
-                DELIVERY_TIMEOUT_S,
-            )
+                )
         except (KafkaError, TimeoutError) as error:
             sending.end(error)
             message = f"the record was not taken: {error!r}"
@@ -257,9 +255,8 @@ class Producer:
         if not taken:
             message = f"a record of {len(records[0].value)} bytes does not fit a batch"
             raise KafkaUnavailableError(message)
-        sent = await asyncio.wait_for(
-            producer.send_batch(batch, records[0].topic, partition=partition), DELIVERY_TIMEOUT_S
-        )
+        async with asyncio.timeout(DELIVERY_TIMEOUT_S):
+            sent = await producer.send_batch(batch, records[0].topic, partition=partition)
         self._watch(producer, sent)
         for one in taken:
             one.end_with(sent)
@@ -280,6 +277,7 @@ class _Consumption:
         self._commits = commits
         self._wait = _FIRST_WAIT_S
         self._lag_due = 0.0
+        self._committing: asyncio.Task[None] | None = None
         self.stopped: str | None = None
         """Why it stands still, where it does."""
         self.idle: Idle | None = None
@@ -379,7 +377,7 @@ class _Consumption:
         else:
             self._wait = _FIRST_WAIT_S
             if self._commits:
-                await self._commit(records)
+                await self._commit_behind(records)
             self.since = None
 
     async def _handle_traced(self, records: tuple[Record, ...]) -> None:
@@ -408,6 +406,18 @@ class _Consumption:
         if self._connected is not None:
             with suppress(IllegalStateError):
                 self._connected.seek(partition, offset)
+
+    async def _commit_behind(self, records: tuple[Record, ...]) -> None:
+        """Commit while the next batch is handled: what comes again after a crash is known, by one batch or by two."""
+        await self.committed()
+        self._committing = asyncio.create_task(self._commit(records), name="commit")
+        if self.stopping.is_set():
+            await self.committed()
+
+    async def committed(self) -> None:
+        """Wait until the last batch is committed, or could not be."""
+        if self._committing is not None:
+            await self._committing
 
     async def _commit(self, records: tuple[Record, ...]) -> None:
         after = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
@@ -517,6 +527,7 @@ class Consumers:
                 await self._starting
         for consumption in self._consumptions:
             consumption.stopping.set()
+        await asyncio.gather(*(consumption.committed() for consumption in self._consumptions))
         await self.broker.stop()
 
     @property
