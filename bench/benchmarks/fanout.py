@@ -18,7 +18,7 @@ from notifications.adapters import recent
 SECONDS: Final = 3.0
 BURST: Final = 10
 _NODE: Final = checkout.ROOT / "bench" / "baselines" / "node" / "fanout.mjs"
-_ROOMY: Final = {"notifications": {"MAX_SOCKETS": "20000"}}
+_ROOMY: Final = {"notifications": {"MAX_SOCKETS": "20000", "MAX_SOCKETS_USER": "5000"}}
 
 
 class _FanOut(Benchmark):
@@ -51,7 +51,7 @@ class _FanOut(Benchmark):
         audience = Audience(
             host=HOST,
             port=server.port,
-            redis_port=self.stage.addresses.redis_port,
+            redis_url=self.stage.addresses.redis_url,
             server=server.child.pid,
             rooms=rooms,
             sockets_a_room=sockets,
@@ -97,7 +97,7 @@ class FanOut(_FanOut):
     @contextmanager
     def _server(self) -> Iterator[Instance]:
         port = free_ports(1)[0]
-        server = _Node("node", port, [str(port), str(self.stage.addresses.redis_port)], self.stage.logs / "node.log")
+        server = _Node(port, self.stage.addresses.redis_url, self.stage.logs / "node.log")
         try:
             server.start()
             yield server
@@ -123,14 +123,14 @@ class FanOut(_FanOut):
 class _Node(Instance):
     """A program of Node.js."""
 
-    def __init__(self, name: str, port: int, words: Sequence[str], log: Any) -> None:  # noqa: ANN401 - a path
-        super().__init__(name, [], port=port, environment={}, log=log)
-        self._words = list(words)
+    def __init__(self, port: int, redis_url: str, log: Any) -> None:  # noqa: ANN401 - a path
+        super().__init__("node", [], port=port, environment={}, log=log)
+        self._redis_url = redis_url
 
     def make_child(self) -> Any:  # noqa: ANN401 - a child process
         child = super().make_child()
-        child.command = ["node", str(_NODE), *self._words]
-        child.environment["NODE_ENV"] = "production"
+        child.command = ["node", str(_NODE), str(self.port)]
+        child.environment |= {"NODE_ENV": "production", "REDIS_URL": self._redis_url}
         return child
 
 

@@ -47,7 +47,7 @@ class Footprint(Benchmark):
             audience = Audience(
                 host=HOST,
                 port=notifications.port,
-                redis_port=self.stage.addresses.redis_port,
+                redis_url=self.stage.addresses.redis_url,
                 server=notifications.child.pid,
                 rooms=[(str(tenant_id(room)), self.stage.issuer.token(tenant=room, user=USER))],
                 sockets_a_room=SOCKETS,

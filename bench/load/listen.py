@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import orjson
 import uvloop
@@ -40,7 +41,7 @@ class Audience:
 
     host: str
     port: int
-    redis_port: int
+    redis_url: str
     server: int
     rooms: list[tuple[str, str]]
     sockets_a_room: int
@@ -95,6 +96,20 @@ class Redis(asyncio.Protocol):
         """Take answers; errors begin with a minus."""
         self.said = data
 
+    async def ask(self, *words: bytes) -> bytes:
+        """Send a command, and wait for its answer.
+
+        Raises:
+            RuntimeError: Redis refuses it.
+        """
+        self.said = b""
+        self.send(*words)
+        while not self.said:  # noqa: ASYNC110 - once
+            await asyncio.sleep(0.01)
+        if self.said.startswith(b"-"):
+            raise RuntimeError(self.said.decode())
+        return self.said
+
     def send(self, *words: bytes) -> None:
         """Send a command (RESP)."""
         assert self.transport is not None  # noqa: S101 - it is connected first
@@ -124,12 +139,12 @@ class Listening:
         """
         loop = asyncio.get_running_loop()
         processes = Processes({"server": [self._audience.server]})
-        _, self._redis = await loop.create_connection(Redis, self._audience.host, self._audience.redis_port)
+        url = urlsplit(self._audience.redis_url)
+        _, self._redis = await loop.create_connection(Redis, url.hostname, url.port)
+        await self._redis.ask(b"AUTH", (url.username or "").encode(), (url.password or "").encode())
         if self._audience.script:
-            self._redis.send(b"SCRIPT", b"LOAD", self._audience.script.encode())
-            while not self._redis.said:  # noqa: ASYNC110 - once
-                await asyncio.sleep(0.01)
-            self._sha = self._redis.said.split(b"\r\n")[1]
+            answer = await self._redis.ask(b"SCRIPT", b"LOAD", self._audience.script.encode())
+            self._sha = answer.split(b"\r\n")[1]
         idle = processes.resident_bytes()["server"]
         watchers = await self._connect()
         connected = processes.resident_bytes()["server"]

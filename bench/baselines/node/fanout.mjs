@@ -1,6 +1,6 @@
 // Socket.IO's own server, fed through Redis as ours is: a room per tenant, the events of a channel to its room.
 //
-//   node fanout.mjs PORT REDIS_PORT
+//   REDIS_URL=redis://USER:PASSWORD@HOST:PORT node fanout.mjs PORT
 //
 // A message on the channel `live:{TENANT}` is the stream's name on a line, then a line `POSITION PAYLOAD` per event, the
 // payload being `[name, message]`. WebSocket only, no compression; nobody is asked for a token.
@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
-const [port, redisPort] = process.argv.slice(2).map(Number);
+const port = Number(process.argv[2]);
 
 const http = createServer((request, response) => {
   response.writeHead(request.url === "/readyz" ? 200 : 404, { "content-length": 0, connection: "close" }).end();
@@ -16,7 +16,7 @@ const http = createServer((request, response) => {
 const io = new Server(http, { transports: ["websocket"], perMessageDeflate: false, serveClient: false });
 io.on("connection", (socket) => socket.join(socket.handshake.auth.room));
 
-const redis = createClient({ url: `redis://127.0.0.1:${redisPort}` });
+const redis = createClient({ url: process.env.REDIS_URL });
 await redis.connect();
 await redis.pSubscribe("live:*", (text, channel) => {
   const room = channel.slice("live:{".length, -1);
