@@ -100,9 +100,10 @@ docs: setup ## Build the documentation into .local/site; a link that leads nowhe
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON_BIN)/mkdocs build --strict --quiet
 	@echo "open .local/site/index.html"
 
-EXPORT := uv export -q --format requirements.txt --no-header --no-emit-workspace
-lock: ## Renew the locks after a change of dependencies (needs uv): one of all, and one of what each image holds
-	uv lock
+UV := $(or $(shell command -v uv),.local/uv/bin/uv)
+EXPORT := $(UV) export -q --format requirements.txt --no-header --no-emit-workspace
+lock: ## Renew the locks after a change of dependencies (with the uv of `make setup`): one of all, and one of what each image holds
+	$(UV) lock
 	$(EXPORT) --all-packages --group dev --group build -o requirements.lock
 	$(EXPORT) --only-group build -o deploy/build.lock
 	$(EXPORT) --only-group bench -o bench/requirements.lock

@@ -62,12 +62,12 @@ class Queue(asyncio.Queue[Any]):
         super().__init__()
         self._most = most
         self._left = MOST_AT_ONCE
-        self._is_awaited = False
-
-    @property
-    def is_idle(self) -> bool:
+        self.is_idle = False
         """Whether nothing waits, and all that was taken before is written: its taker waits for more."""
-        return self._is_awaited and self.empty()
+
+    def _put(self, item: Any) -> None:  # noqa: ANN401 - as above
+        self.is_idle = False
+        super()._put(item)
 
     async def put(self, item: Any) -> None:  # noqa: ANN401 - engineio.Packet, which has no types, or None
         """Put in a packet if there is room, and the sign that it ends (None) in any case."""
@@ -77,11 +77,11 @@ class Queue(asyncio.Queue[Any]):
     async def get(self) -> Any:  # noqa: ANN401 - as above
         """Wait for the first packet of those that are taken together."""
         self._left = MOST_AT_ONCE
-        self._is_awaited = True
+        self.is_idle = self.empty()
         try:
             return await super().get()
         finally:
-            self._is_awaited = False
+            self.is_idle = False
 
     def get_nowait(self) -> Any:  # noqa: ANN401 - as above
         """Take another; asyncio.QueueEmpty where there is none, or enough were taken together."""
@@ -178,8 +178,7 @@ def write_past(socket: Any, frames: bytes) -> bool:  # noqa: ANN401 - engineio.A
 
     The writer of Engine.IO takes three turns of the loop and two tasks for what is one write here.
     """
-    wire = wire_of(socket)
-    return wire is not None and socket.upgraded and socket.queue.is_idle and wire.write(frames)
+    return socket.queue.is_idle and socket.upgraded and socket.wire.write(frames)  # type: ignore[no-any-return]
 
 
 def bound(server: "socketio.AsyncServer", *, pending: int, allowance: Allowance) -> None:

@@ -68,6 +68,8 @@ class SocketEmitter:
         self._pending = pending
         self._patience_s = patience_s
         self._closing: set[asyncio.Task[None]] = set()
+        self._told: dict[str, Any] = {}
+        """The Engine.IO sockets of those who were told something, until they are released."""
 
     def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
         """Write events to sockets, or put them on their queues; see `Emitter.deliver`."""
@@ -81,6 +83,8 @@ class SocketEmitter:
 
     def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
         """Put a message on the queue of a socket; see `Emitter.tell`."""
+        if (socket := self._find(sid)) is not None:
+            self._told[sid] = socket
         self._put(sid, _Message([_EVENT + orjson.dumps([name, message]).decode()]))
 
     async def drained(self, sid: str) -> bool:
@@ -106,6 +110,7 @@ class SocketEmitter:
 
     def release(self, sid: str) -> None:
         """End the connection of a socket that is gone: its request that polls is answered, its WebSocket closed."""
+        self._told.pop(sid, None)
         socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
         if socket is not None:
             socket.queue.put_nowait(None)
@@ -117,7 +122,9 @@ class SocketEmitter:
             await asyncio.wait(self._closing)
 
     def _find(self, sid: str) -> Any:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
-        socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
+        socket = self._told.get(sid)
+        if socket is None:
+            socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
         return None if socket is None or socket.closing or socket.closed else socket
 
     def _put(self, sid: str, message: "_Message") -> bool:
