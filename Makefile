@@ -74,7 +74,7 @@ bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or pos
 	@$(PYTHON_BIN)/python -m bench profile '$(or $(ONLY),post)'
 
 test: ## Run every test, on real engines
-	@deploy/local/setup chaos
+	@deploy/local/setup chaos checkers
 	@contracts/validation/setup
 	@$(PYTHON_BIN)/pytest -n 2 --dist loadfile
 

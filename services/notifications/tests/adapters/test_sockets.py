@@ -8,7 +8,7 @@ from engineio.async_socket import AsyncSocket
 
 from notifications.adapters.connections import MOST_AT_ONCE, Queue
 from notifications.adapters.sockets import SocketEmitter
-from notifications.testing.memory import live_event
+from notifications.testing.memory import OCCURRED, live_event
 
 
 class Server:
@@ -43,7 +43,8 @@ async def test_packets_are_those_of_socket_io_and_wait_in_order(server: Server) 
     emitter = SocketEmitter(server, pending=10, patience_s=1)
     emitter.tell("ana", "ready", {"booking": 1})
     assert emitter.deliver(live_event("booking", 2), ["ana", "ben", "gone"]) == ["gone"]
-    happened = '42["booking:happened",{"stream":"booking","position":2}]'
+    message = f'{{"stream":"booking","position":2,"occurred_at":"{OCCURRED}"}}'
+    happened = f'42["booking:happened",{message}]'
     assert waiting(server, "ana") == ['42["ready",{"booking":1}]', happened]
     assert waiting(server, "ben") == [happened]
 
