@@ -35,7 +35,9 @@ async def scrape(session: aiohttp.ClientSession, url: str) -> dict[str, set[froz
 async def exported(system: SystemAddresses, session: aiohttp.ClientSession) -> Exported:
     """What the services export once somebody has booked, read and watched."""
     tenant = Tenant(name="observed", at=system, session=session)
-    async with Watcher(system.notifications_urls[0], system.token(tenant=tenant.name, user="ana", role="admin")) as watcher:
+    async with Watcher(
+        system.notifications_urls[0], system.token(tenant=tenant.name, user="ana", role="admin")
+    ) as watcher:
         artist = await tenant.caller().make("/v1/artists", name="Observed")
         await tenant.caller().make("/v1/bookings", artist_id=artist["id"], title="Seen", notes="by all", **night())
         await watcher.reached("booking", 1)

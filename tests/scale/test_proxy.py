@@ -29,7 +29,9 @@ class Proxied:
 def here(text: str, at: SystemAddresses, ports: list[int]) -> str:
     """Point the settings of Compose at what runs here; of the gateway one is running."""
     places = itertools.chain((at.gateway_url, at.gateway_url), at.notifications_urls)
-    text = re.sub(r"^(  server \S+) \S+", lambda found: f"{found[1]} {next(places)[len('http://') :]}", text, flags=re.M)
+    text = re.sub(
+        r"^(  server \S+) \S+", lambda found: f"{found[1]} {next(places)[len('http://') :]}", text, flags=re.MULTILINE
+    )
     text = re.sub(r"bind :800([01])", lambda found: f"bind {HOST}:{ports[int(found[1])]}", text)
     return text.replace(" resolvers docker init-addr libc,none", "")
 

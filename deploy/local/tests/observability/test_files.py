@@ -10,8 +10,9 @@ import yaml
 
 from local_stack.checkout import ROOT
 from local_stack.observability import check, files
+from local_stack.observability.alerts import Alert
 from local_stack.observability.dashboards import DASHBOARDS
-from local_stack.observability.grafana import written
+from local_stack.observability.grafana import Dashboard, written
 from local_stack.observability.promql import SERVICES
 from local_stack.observability.rules import anchor, every_alert, groups
 from local_stack.port import Ports
@@ -48,7 +49,7 @@ def test_each_alert_has_a_section_in_the_runbooks_in_the_same_order_and_each_sec
 
 
 @pytest.mark.parametrize("alert", every_alert(), ids=lambda alert: alert.name)
-def test_a_runbook_tells_what_it_means_how_to_see_it_what_to_do_and_whom_to_wake(alert: Any) -> None:
+def test_a_runbook_tells_what_it_means_how_to_see_it_what_to_do_and_whom_to_wake(alert: Alert) -> None:
     section = re.search(rf"^### {alert.name}\n(.*?)(?=^##|\Z)", RUNBOOKS, re.MULTILINE | re.DOTALL)
     assert section is not None
     told = re.findall(r"^\*\*([\w ]+)\.\*\*", section[1], re.MULTILINE)
@@ -57,7 +58,12 @@ def test_a_runbook_tells_what_it_means_how_to_see_it_what_to_do_and_whom_to_wake
 
 def test_an_alert_leads_to_its_runbook_and_to_a_dashboard_that_is_there() -> None:
     dashboards = {one.uid for one in DASHBOARDS}
-    rules = {rule["alert"]: rule for group in groups("https://docs.acme.example") for rule in group["rules"] if "alert" in rule}
+    rules = {
+        rule["alert"]: rule
+        for group in groups("https://docs.acme.example")
+        for rule in group["rules"]
+        if "alert" in rule
+    }
     for alert in every_alert():
         told = rules[alert.name]["annotations"]
         assert told["runbook_url"] == f"https://docs.acme.example/how-to/runbooks.html#{anchor(alert)}"
@@ -71,22 +77,20 @@ def test_names_of_alerts_and_addresses_of_dashboards_are_given_once() -> None:
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.name)
-def test_panels_have_numbers_of_their_own_and_do_not_lie_on_each_other(dashboard: Any) -> None:
+def test_panels_have_numbers_of_their_own_and_do_not_lie_on_each_other(dashboard: Dashboard) -> None:
     panels = json.loads(json.dumps(written(dashboard)))["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         where = panel["gridPos"]
-        cells = {
-            (where["x"] + right, where["y"] + down) for right in range(where["w"]) for down in range(where["h"])
-        }
+        cells = {(where["x"] + right, where["y"] + down) for right in range(where["w"]) for down in range(where["h"])}
         assert not cells & taken, panel["title"]
         assert where["x"] + where["w"] <= 24
         taken |= cells
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.name)
-def test_a_panel_looks_at_what_is_ours_in_the_namespace_that_was_chosen(dashboard: Any) -> None:
+def test_a_panel_looks_at_what_is_ours_in_the_namespace_that_was_chosen(dashboard: Dashboard) -> None:
     for panel in dashboard.panels:
         assert panel.told
         for line in panel.lines:

@@ -20,7 +20,9 @@ Check = Callable[[], bool | Awaitable[bool]]
 """Tells whether something needed is there; an exception or a wait past the deadline counts as no."""
 
 PASSED: Final = Gauge(
-    "health_check_passed", "1 where a check passes, 0 where it fails; readiness needs those required", ["check", "required"]
+    "health_check_passed",
+    "1 where a check passes, 0 where it fails; readiness needs those required",
+    ["check", "required"],
 )
 
 _log = structlog.get_logger(__name__)

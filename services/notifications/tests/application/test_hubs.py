@@ -70,7 +70,9 @@ async def test_how_long_delivery_took_is_measured_of_what_is_passed_on_and_not_o
     stage: Stage,
 ) -> None:
     def measured() -> tuple[float, float]:
-        told = [one for family in DELIVERY_SECONDS.collect() for one in family.samples if one.labels["stream"] == "booking"]
+        told = [
+            one for family in DELIVERY_SECONDS.collect() for one in family.samples if one.labels["stream"] == "booking"
+        ]
         count, total = (sum(one.value for one in told if one.name.endswith(end)) for end in ("_count", "_sum"))
         return count, total
 
@@ -84,7 +86,9 @@ async def test_how_long_delivery_took_is_measured_of_what_is_passed_on_and_not_o
     await stage.until_sent("ben", "booking", [3, 4, 5, 6, 7])
     count, total = measured()
     assert count == before + 2, "once per event, however many sockets"
-    assert (total - waited) / 2 == pytest.approx((clock.now() - datetime.fromisoformat(OCCURRED)).total_seconds(), abs=300)
+    assert (total - waited) / 2 == pytest.approx(
+        (clock.now() - datetime.fromisoformat(OCCURRED)).total_seconds(), abs=300
+    )
 
 
 async def test_what_comes_in_any_order_is_sent_in_order(stage: Stage) -> None:

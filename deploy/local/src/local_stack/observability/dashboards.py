@@ -140,10 +140,13 @@ _REQUESTS: Final = Dashboard(
                 _counted(
                     "Requests by status",
                     "A rising share of 5xx: 503 and 504 point to Kafka, or to deciding.",
-                    "http_requests_total", "status",
+                    "http_requests_total",
+                    "status",
                     where=(_GATEWAY, _API),
                 ),
-                _counted("Requests by route", "What is asked for.", "http_requests_total", "route", where=(_GATEWAY, _API)),
+                _counted(
+                    "Requests by route", "What is asked for.", "http_requests_total", "route", where=(_GATEWAY, _API)
+                ),
                 _quantiles(
                     "Duration of writes",
                     "With the wait for the outcome, up to 10 s.",
@@ -184,12 +187,15 @@ _REQUESTS: Final = Dashboard(
                 _counted(
                     "What became of commands at the gateway",
                     "unavailable: Kafka. pending without respond-async: deciding is slow.",
-                    "gateway_commands_total", "result",
+                    "gateway_commands_total",
+                    "result",
                 ),
                 _counted(
                     "Outcomes",
                     "expired: deciding is slower than callers wait. internal never occurs.",
-                    "commands_decided_total", "job", "outcome",
+                    "commands_decided_total",
+                    "job",
+                    "outcome",
                 ),
                 _counted("Commands by type", "What is decided.", "commands_decided_total", "type"),
                 _quantiles(
@@ -201,12 +207,14 @@ _REQUESTS: Final = Dashboard(
                 _counted(
                     "Commands that had their outcome already",
                     "More than after a restart: batches are taken again.",
-                    "commands_known_total", "job",
+                    "commands_known_total",
+                    "job",
                 ),
                 _counted(
                     "Foreign writers",
                     "Batches that met somebody who writes past the service: never.",
-                    "commands_foreign_writers_total", "stream",
+                    "commands_foreign_writers_total",
+                    "stream",
                 ),
             ],
         ),
@@ -216,13 +224,17 @@ _REQUESTS: Final = Dashboard(
                 _counted(
                     "Requests to the owners",
                     "At booking and tenancy.",
-                    "http_requests_total", "job", "status",
+                    "http_requests_total",
+                    "job",
+                    "status",
                     where=('job=~"booking|tenancy"', _SERVED),
                 ),
                 _counted(
                     "Reads from a replica",
                     "primary: the replica is away or behind. Nothing where there is no replica.",
-                    "http_replica_reads_total", "job", "where",
+                    "http_replica_reads_total",
+                    "job",
+                    "where",
                 ),
                 _counted(
                     "Rate limits without Redis",
@@ -232,17 +244,22 @@ _REQUESTS: Final = Dashboard(
                 _counted(
                     "Webhooks of the identity provider",
                     "unauthenticated without end: the secret was changed on one side.",
-                    "gateway_webhooks_total", "type", "result",
+                    "gateway_webhooks_total",
+                    "type",
+                    "result",
                 ),
                 _counted(
                     "Refused calls on their way to the audit trail",
                     "lost: they stand in the log only.",
-                    "gateway_refusals_total", "result",
+                    "gateway_refusals_total",
+                    "result",
                 ),
                 _counted(
                     "Certificates renewed",
                     "failed: the files do not belong together, or can't be read.",
-                    "http_certificate_renewals_total", "job", "outcome",
+                    "http_certificate_renewals_total",
+                    "job",
+                    "outcome",
                 ),
             ],
         ),
@@ -252,7 +269,8 @@ _REQUESTS: Final = Dashboard(
                 _counted(
                     "Reads of wrapped keys",
                     "away: tenancy or a master key does not answer.",
-                    "keyring_loads_total", "result",
+                    "keyring_loads_total",
+                    "result",
                 ),
                 Panel(
                     title="Keys and removals held in memory",
@@ -260,7 +278,10 @@ _REQUESTS: Final = Dashboard(
                     "differ for long between instances: one of them does not follow.",
                     lines=[
                         Line(query=total(_ours("keyring_held"), "instance"), legend="keys {{instance}}"),
-                        Line(query=total(_ours("removals_held"), "job", "instance"), legend="removals {{job}} {{instance}}"),
+                        Line(
+                            query=total(_ours("removals_held"), "job", "instance"),
+                            legend="removals {{job}} {{instance}}",
+                        ),
                     ],
                 ),
                 Panel(
@@ -288,7 +309,8 @@ _EVENTS: Final = Dashboard(
                 _counted(
                     "Events published",
                     "None while commands are accepted: nobody publishes.",
-                    "events_published_total", "stream",
+                    "events_published_total",
+                    "stream",
                 ),
                 Panel(
                     title="Events not published",
@@ -312,7 +334,8 @@ _EVENTS: Final = Dashboard(
                 _counted(
                     "Producers replaced",
                     "A rate while nothing is restarted: the log says what Kafka answered.",
-                    "producer_replaced_total", "job",
+                    "producer_replaced_total",
+                    "job",
                 ),
             ],
         ),
@@ -339,17 +362,23 @@ _EVENTS: Final = Dashboard(
                 _counted(
                     "Batches taken again",
                     "PostgreSQL, Kafka or Redis is away.",
-                    "consumer_batches_retried_total", "job", "consumer",
+                    "consumer_batches_retried_total",
+                    "job",
+                    "consumer",
                 ),
                 _counted(
                     "Batches halved",
                     "In search of a record that fails them: a dead letter follows.",
-                    "consumer_batches_halved_total", "job", "consumer",
+                    "consumer_batches_halved_total",
+                    "job",
+                    "consumer",
                 ),
                 _counted(
                     "Dead letters",
                     "Each is a fault to be found; its reason stands in its header dlq_reason.",
-                    "consumer_dead_letters_total", "job", "topic",
+                    "consumer_dead_letters_total",
+                    "job",
+                    "topic",
                 ),
             ],
         ),
@@ -372,12 +401,14 @@ _LIVE: Final = Dashboard(
                 _counted(
                     "Who asked to connect",
                     "unavailable: full, closing, or the owners are away.",
-                    "notifications_connections_total", "outcome",
+                    "notifications_connections_total",
+                    "outcome",
                 ),
                 _counted(
                     "Tokens renewed",
                     "Refusals: clients renew with tokens of others.",
-                    "notifications_renewals_total", "outcome",
+                    "notifications_renewals_total",
+                    "outcome",
                 ),
                 Panel(
                     title="Sockets that were closed",
@@ -408,17 +439,20 @@ _LIVE: Final = Dashboard(
                 _counted(
                     "Where sockets began",
                     "Many resync: clients stay away for longer than history is resumed, or a restore.",
-                    "notifications_resumes_total", "start",
+                    "notifications_resumes_total",
+                    "start",
                 ),
                 _counted(
                     "Gaps found and filled",
                     "A rate: the channels of Redis lose messages.",
-                    "notifications_gaps_total", "stream",
+                    "notifications_gaps_total",
+                    "stream",
                 ),
                 _counted(
                     "Pages of history",
                     "Mostly from the owner: keep more recent events.",
-                    "notifications_history_pages_total", "source",
+                    "notifications_history_pages_total",
+                    "source",
                 ),
                 Panel(
                     title="Trouble with Redis",

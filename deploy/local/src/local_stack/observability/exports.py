@@ -51,7 +51,7 @@ def _modules() -> tuple[ModuleType, ...]:
 
 
 def _name(metric: MetricWrapperBase) -> str:
-    return metric._name + ("_total" if metric._type == "counter" else "")  # noqa: SLF001 - it has no public one
+    return str(metric._name) + ("_total" if metric._type == "counter" else "")  # noqa: SLF001 - it has no public one
 
 
 @cache

@@ -18,19 +18,17 @@ RULES: Final = FOLDER / "prometheus/rules.yaml"
 _HEAD: Final = "# Made by `make observability` from local_stack.observability: change it there.\n"
 
 
-class _Blocks(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, so that a query can be read."""
-
-
-def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Blocks.add_representer(str, _represent)
-
-
 def _yaml(document: Any) -> str:  # noqa: ANN401 - JSON
-    return _HEAD + yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=1_000, allow_unicode=True)
+    """Write YAML with texts of several lines as blocks, so that a query can be read."""
+
+    class Blocks(yaml.SafeDumper):  # type: ignore[misc] # it has no types
+        pass
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Blocks.add_representer(str, represent)
+    return _HEAD + str(yaml.dump(document, Dumper=Blocks, sort_keys=False, width=1_000, allow_unicode=True))
 
 
 def dashboard_file(name: str) -> Path:
@@ -51,7 +49,8 @@ def texts(docs: str = DOCS) -> dict[Path, str]:
         RULES: _yaml({"groups": rules}),
         MONITORING / "rules.yaml": _yaml(resource),
         **{
-            dashboard_file(one.name): json.dumps(written(one), indent=1, ensure_ascii=False) + "\n" for one in DASHBOARDS
+            dashboard_file(one.name): json.dumps(written(one), indent=1, ensure_ascii=False) + "\n"
+            for one in DASHBOARDS
         },
     }
 

@@ -132,7 +132,10 @@ def _panel(panel: Panel) -> Json:
     defaults: Json = {"unit": panel.unit, "min": 0, "thresholds": _thresholds(panel)}
     if panel.at_most is not None:
         defaults["max"] = panel.at_most
-    options: Json = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "colorMode": "background"}
+    options: Json = {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "colorMode": "background",
+    }
     if not panel.is_number:
         has_threshold = panel.bad_above is not None or panel.bad_below is not None
         defaults["custom"] = {

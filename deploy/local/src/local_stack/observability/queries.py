@@ -1,4 +1,4 @@
-"""Queries, held to what the services export: a name or a label that nobody exports is found before anybody misses it."""
+"""Queries, held to what the services export: a name or a label that nobody exports is found before it is missed."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,9 @@ def catalogue() -> Catalogue:
     """Make the catalogue of what the services export."""
     told = exports()
     series = {name: labels | TARGET for one in told.values() for name, labels in one.series.items()}
-    values = {(series, label): found for (name, label), found in stated_values().items() for series in told[name].series}
+    values = {
+        (series, label): found for (name, label), found in stated_values().items() for series in told[name].series
+    }
     values |= {(f"{one.name}_bucket", "le"): frozenset(one.buckets) for one in told.values() if one.buckets}
     return Catalogue(series | {name: labels | TARGET for name, labels in _SCRAPED.items()}, values)
 
@@ -115,7 +117,7 @@ def _of_selector(selector: promql.VectorSelector, known: Catalogue, found: list[
 def _strangers(name: str, matcher: promql.Matcher, known: Catalogue) -> set[str]:
     """Give the values that a matcher asks for and that never occur."""
     possible = known.values.get((name, matcher.name))
-    is_pattern = matcher.op in (promql.MatchOp.Re, promql.MatchOp.NotRe)  # noqa: PLR6201 - they can't be hashed
+    is_pattern = matcher.op in (promql.MatchOp.Re, promql.MatchOp.NotRe)
     if possible is None or (is_pattern and not _PLAIN.fullmatch(matcher.value)):
         return set()
     return set(matcher.value.split("|") if is_pattern else [matcher.value]) - possible
@@ -134,7 +136,9 @@ def _of_binary(expression: promql.BinaryExpr, known: Catalogue, found: list[Find
     left, right = _labels(expression.lhs, known, found), _labels(expression.rhs, known, found)
     matching = expression.modifier.matching if expression.modifier is not None else None
     if matching is not None:
-        found += [f"there is no label {label} to match by" for label in sorted(frozenset(matching.labels) - (left & right))]
+        found += [
+            f"there is no label {label} to match by" for label in sorted(frozenset(matching.labels) - (left & right))
+        ]
     elif left and right and left != right and str(expression.op) != "or":
         found.append(f"one side has the labels {sorted(left)}, the other {sorted(right)}: they never meet")
     return left | right

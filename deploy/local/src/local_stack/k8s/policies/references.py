@@ -23,12 +23,13 @@ def selectors(rendering: Rendering) -> Iterator[Finding]:
     for manifest in rendering.of("AuthorizationPolicy"):
         if "selector" in manifest["spec"]:
             yield from _finds(manifest, manifest["spec"]["selector"], pods)
-    for manifest in rendering.of("HorizontalPodAutoscaler", "ScaledObject"):
-        yield from _scaler(manifest, rendering)
-    for manifest in rendering.of("Ingress"):
-        yield from _ingress(manifest, rendering)
-    for manifest in rendering.of("ServiceMonitor"):
-        yield from _monitor(manifest, rendering)
+    for kinds, hold in (
+        (("HorizontalPodAutoscaler", "ScaledObject"), _scaler),
+        (("Ingress",), _ingress),
+        (("ServiceMonitor",), _monitor),
+    ):
+        for manifest in rendering.of(*kinds):
+            yield from hold(manifest, rendering)
 
 
 def _scaler(manifest: dict[str, Any], rendering: Rendering) -> Iterator[Finding]:
