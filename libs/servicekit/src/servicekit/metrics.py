@@ -26,7 +26,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 def route(health: Health) -> Route:
-    """Make the route ``GET /metrics``; whenever it is asked the checks of ``health`` are made, so that they are true."""
+    """Make the route ``GET /metrics``; whenever it is asked the checks of ``health`` are made, so that they hold."""
 
     async def metrics(_request: Request) -> Response:
         await health.failing()
