@@ -73,7 +73,12 @@ async def prometheus(
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(here(system)))
     shutil.copy(RULES, folder / "rules.yaml")
     (port,) = free_ports(1)
-    command = [PROGRAM, "--config.file=prometheus.yaml", "--storage.tsdb.path=data", f"--web.listen-address={HOST}:{port}"]
+    command = [
+        PROGRAM,
+        "--config.file=prometheus.yaml",
+        "--storage.tsdb.path=data",
+        f"--web.listen-address={HOST}:{port}",
+    ]
     child = Child("prometheus", command, log=folder / "log", folder=folder)
     child.start()
     prometheus = Prometheus(session, f"http://{HOST}:{port}")

@@ -147,6 +147,7 @@ def grown(alert: str, metric: str, labels: Mapping[str, str], **others: str) -> 
 PUBLISHED = scraped("events_unpublished_age_seconds", "0x40", job="booking", stream="booking", instance="b:1")
 LEADS = scraped("relay_leading", "1x40", job="booking", stream="booking", instance="b:1")
 OF_STREAM = {"namespace": "here", "job": "booking", "stream": "booking"}
+WEEK = 7 * 86_400
 LAG = {"job": "booking", "consumer": "booking", "topic": "booking.commands.v1"}
 
 SCENARIOS = [
@@ -337,6 +338,22 @@ SCENARIOS = [
         told="it failed once, and the next look found both files",
         series=scraped("http_certificate_renewals_total", "_x4 1x40", job="gateway", instance="g:1", outcome="failed"),
         quiet=[10, 19, 21],
+    ),
+    Scenario(
+        alert="CertificateEnds",
+        told="in a week from minute 10 on, then renewed",
+        series=scraped(
+            "http_certificate_ends_timestamp_seconds", f"{WEEK + 600}x20 {90 * WEEK}x20", job="gateway", instance="g:1"
+        ),
+        labels={"namespace": "here", "job": "gateway", "instance": "g:1"},
+        quiet=[5, 25],
+        fires=[15],
+    ),
+    Scenario(
+        alert="CertificateEnds",
+        told="there is none",
+        series=scraped("http_certificate_ends_timestamp_seconds", "0x40", job="gateway", instance="g:1"),
+        quiet=[5, 30],
     ),
 ]
 

@@ -42,6 +42,8 @@ _TURNED_AWAY: Final = (
     ours("notifications_connections_total", 'outcome="unavailable"'),
 )
 _KEYS_AWAY: Final = ours("keyring_loads_total", 'result="away"')
+_ENDS: Final = ours("http_certificate_ends_timestamp_seconds")
+"""0 where there is no certificate."""
 _REQUIRED: Final = ours("health_check_passed", 'required="yes"')
 _ABSENT: Final = (f"absent({selected})" for selected in (ours("up", f'job="{service}"') for service in SERVICES))
 
@@ -162,6 +164,13 @@ ALERTS: Final = (
         lasting="15m",
         severity=Severity.TICKET,
         summary="{{ $labels.instance }} of {{ $labels.job }} can't read its new certificate; the old one runs out",
+        shown="requests",
+    ),
+    Alert(
+        name="CertificateEnds",
+        expr=f"min by ({WHERE}, job, instance) ({_ENDS} > 0) - time() < {7 * 86_400}",
+        severity=Severity.TICKET,
+        summary="The certificate of {{ $labels.instance }} ({{ $labels.job }}) ends in {{ $value | humanizeDuration }}",
         shown="requests",
     ),
 )

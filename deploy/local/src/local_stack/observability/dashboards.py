@@ -125,6 +125,7 @@ _OBJECTIVES: Final = Dashboard(
     rows=[_STATE, *map(_of_objective, OBJECTIVES)],
 )
 
+_ENDS: Final = _ours("http_certificate_ends_timestamp_seconds")
 _GATEWAY: Final = 'job="gateway"'
 _API: Final = 'route=~"/v1/.+"'
 _SERVED: Final = 'route!~"/metrics|/healthz|/readyz"'
@@ -264,8 +265,21 @@ _REQUESTS: Final = Dashboard(
             ],
         ),
         Row(
-            title="Keys and removals",
+            title="Certificates, keys and removals",
             panels=[
+                Panel(
+                    title="Until the certificate ends",
+                    told="Of the one that ends first; nothing where there is no TLS. Below a week: nobody renews it.",
+                    unit="s",
+                    is_number=True,
+                    bad_below=7 * 86_400,
+                    lines=[
+                        Line(
+                            query=f"min by ({WHERE}, job) ({_ENDS} > 0) - time()",
+                            legend="{{job}}",
+                        )
+                    ],
+                ),
                 _counted(
                     "Reads of wrapped keys",
                     "away: tenancy or a master key does not answer.",
