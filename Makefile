@@ -1,7 +1,7 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup run stop status logs clean token visitor operate demo chaos bench bench-compare bench-profile k8s-check \
-  images test lint format docs lock migration contracts
+  observability images test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -56,6 +56,11 @@ chaos: ## Break it on purpose, under load, and check every promise: make chaos [
 k8s-check: setup ## Render deploy/k8s and hold it to schemas and policies; needs no cluster, and is part of `make test`
 	@$(PYTHON_BIN)/python -m local_stack.k8s check
 
+observability: ## Write rules and dashboards anew, and hold them to what is exported, to promtool and to haproxy
+	@deploy/local/setup checkers
+	@$(PYTHON_BIN)/python -m local_stack.observability generate
+	@$(PYTHON_BIN)/python -m local_stack.observability check
+
 images: ## Build the images of the services and the local issuer: make images [TAG=dev] [REGISTRY=registry.example.com/]
 	@for service in gateway booking tenancy notifications; do \
 	  docker build -q --build-arg SERVICE=$$service -t '$(REGISTRY)production-tool/'$$service':$(TAG)' . || exit 1; done
@@ -74,7 +79,7 @@ bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or pos
 	@$(PYTHON_BIN)/python -m bench profile '$(or $(ONLY),post)'
 
 test: ## Run every test, on real engines
-	@deploy/local/setup chaos
+	@deploy/local/setup chaos checkers
 	@contracts/validation/setup
 	@$(PYTHON_BIN)/pytest -n 2 --dist loadfile
 

@@ -27,6 +27,7 @@ from bench.processes import Processes
 
 NAME: Final = "booking:created"
 MARK: Final = f'"{NAME}"'.encode()
+OCCURRED: Final = "2027-05-08T20:00:00.000Z"
 _AT_ONCE: Final = 32
 _PATIENCE_SECONDS: Final = 60.0
 
@@ -247,7 +248,7 @@ class Listening:
 
     def _payload(self, position: int) -> bytes:
         """Make an event of the asked size, as sockets receive it."""
-        head = f'["{NAME}",{{"stream":"booking","position":{position},"data":"'.encode()
+        head = f'["{NAME}",{{"stream":"booking","position":{position},"occurred_at":"{OCCURRED}","data":"'.encode()
         return head + b"x" * max(0, self._audience.event_bytes - len(head) - 3) + b'"}]'
 
 

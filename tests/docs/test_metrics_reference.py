@@ -1,17 +1,14 @@
 """The reference of metrics says what the code has: each metric, its type, its labels; and names follow the rule."""
 
-import importlib
-import pkgutil
 import re
 from pathlib import Path
 
-from prometheus_client import REGISTRY
-from prometheus_client.metrics import MetricWrapperBase
+from local_stack.observability.exports import exports
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]+) \| [^|]{10,} \| [^|]{5,} \|")
 SUBJECTS = (
-    *("http", "consumer", "producer", "commands", "events", "relay", "removals", "keyring"),
+    *("http", "health", "consumer", "producer", "commands", "events", "relay", "removals", "keyring"),
     *("gateway", "notifications"),
 )
 PERSONAL = {"tenant", "tenant_id", "user", "sub", "org", "id", "artist", "booking_id", "path"}
@@ -21,17 +18,7 @@ Described = dict[str, tuple[str, tuple[str, ...]]]
 
 def in_code() -> Described:
     """Name every metric of the services, as it is exposed."""
-    for package in ("servicekit", "gateway", "booking", "tenancy", "notifications"):
-        found = importlib.import_module(package)
-        for module in pkgutil.walk_packages(found.__path__, f"{package}."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
-    metrics = [one for one in REGISTRY._collector_to_names if isinstance(one, MetricWrapperBase)]
-    return {
-        one._name + ("_total" if one._type == "counter" else ""): (str(one._type), tuple(one._labelnames))
-        for one in metrics
-        if not one._name.startswith("test")
-    }
+    return {name: (one.kind, one.labels) for name, one in exports().items()}
 
 
 def in_the_page() -> Described:

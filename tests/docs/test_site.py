@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.checkout import ROOT
+from local_stack.observability.rules import anchor, every_alert
 from production_contracts.problems import PROBLEM_TYPES
 
 MEMBERS = (
@@ -94,6 +95,11 @@ def test_a_reader_fetches_nothing_from_elsewhere(site: Path) -> None:
 @pytest.mark.parametrize("slug", PROBLEM_TYPES)
 def test_every_problem_has_a_place_to_link_to(site: Path, slug: str) -> None:
     assert f'<h2 id="{slug}">' in (site / "reference" / "problems.html").read_text()
+
+
+def test_every_alert_leads_to_a_place_in_the_runbooks(site: Path) -> None:
+    page = (site / "how-to" / "runbooks.html").read_text()
+    assert [alert.name for alert in every_alert() if f'<h3 id="{anchor(alert)}">' not in page] == []
 
 
 def test_every_bound_of_the_code_is_on_the_page_of_limits_or_is_none_of_a_readers_affair() -> None:

@@ -11,7 +11,7 @@ from local_stack.k8s.policies import network, pods, references, settings
 from local_stack.k8s.schemas import valid
 
 Seed = Callable[[Rendering], None]
-DEV, PRODUCTION = "overlays/dev", "overlays/production"
+DEV, PRODUCTION, WHOLE = "overlays/dev", "overlays/production", "examples/whole"
 
 
 def of(rendering: Rendering, kind: str, name: str) -> Manifest:
@@ -238,6 +238,18 @@ SEEDS: list[tuple[Policy, str, Seed, str]] = [
         PRODUCTION,
         lambda r: update(of(r, "Ingress", "gateway")["spec"]["rules"][0], host="plain.example.com"),
         "is served without TLS",
+    ),
+    (
+        references.selectors,
+        WHOLE,
+        lambda r: update(of(r, "ServiceMonitor", "gateway")["spec"]["selector"]["matchLabels"], other="x"),
+        "selects 0 Services instead of one",
+    ),
+    (
+        references.selectors,
+        WHOLE,
+        lambda r: update(of(r, "ServiceMonitor", "gateway")["spec"]["endpoints"][0], port="metrics"),
+        "its Service has no port metrics",
     ),
     (
         references.selectors,

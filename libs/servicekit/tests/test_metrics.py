@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from servicekit import metrics
+from servicekit.health import Health
 from servicekit.testing import running
 
 
@@ -18,7 +19,7 @@ async def _show(_request: Request) -> Response:
 
 async def test_requests_are_counted_by_template_and_status() -> None:
     app = Starlette(
-        routes=[Route("/metered/{id}", _show), metrics.route()], middleware=[Middleware(metrics.RequestMetrics)]
+        routes=[Route("/metered/{id}", _show), metrics.route(Health())], middleware=[Middleware(metrics.RequestMetrics)]
     )
     async with running(app) as url, aiohttp.ClientSession(url) as session:
         for path in ("/metered/1", "/metered/2", "/elsewhere"):
@@ -31,9 +32,25 @@ async def test_requests_are_counted_by_template_and_status() -> None:
     assert "/elsewhere" not in text
 
 
+async def test_the_checks_of_readiness_are_made_whenever_metrics_are_asked() -> None:
+    there = True
+    health = Health()
+    health.add("metered", lambda: there)
+    health.add("metered-too", lambda: False, required=False)
+    async with running(Starlette(routes=[metrics.route(health)])) as url, aiohttp.ClientSession(url) as session:
+        async with session.get("/metrics") as response:
+            first = await response.text()
+        there = False
+        async with session.get("/metrics") as response:
+            second = await response.text()
+    assert 'health_check_passed{check="metered",required="yes"} 1.0' in first
+    assert 'health_check_passed{check="metered-too",required="no"} 0.0' in first
+    assert 'health_check_passed{check="metered",required="yes"} 0.0' in second
+
+
 async def test_a_route_of_any_kind_is_named_by_its_template() -> None:
     app = FastAPI(openapi_url=None)
-    app.router.routes.extend([Route("/metered/plain/{id}", _show), metrics.route()])
+    app.router.routes.extend([Route("/metered/plain/{id}", _show), metrics.route(Health())])
     router = APIRouter(prefix="/metered")
 
     @router.get("/included/{number}")

@@ -8,6 +8,7 @@ import socketserver
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import redis.asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from cryptography import x509
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
@@ -24,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from local_stack import certificates
 from local_stack.certificates import Authority, CertificateFiles
 from local_stack.port import HOST
 from servicekit import server
@@ -33,7 +36,7 @@ from servicekit.redis_pool import make_pool
 from servicekit.server import BoundedLoop
 from servicekit.settings import DatabaseSettings, KafkaSettings, OwnersSettings, RedisSettings, ServiceSettings
 from servicekit.testing import running
-from servicekit.tls import Certificate, client_context
+from servicekit.tls import ENDS, Certificate, client_context
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 """How a client of PostgreSQL asks for TLS; what follows an `S` is as with everybody else."""
@@ -235,6 +238,25 @@ def test_half_of_a_new_pair_leaves_the_certificate_of_before(files: CertificateF
     _exchange(files.key, renewed.key)
     assert certificate.renew()
     assert not certificate.renew()
+
+
+def test_when_the_certificate_that_is_shown_ends_is_told_also_of_a_renewed_one(
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = Certificate(files.certificate, files.key)
+
+    def ends() -> datetime:
+        (family,) = ENDS.collect()
+        return datetime.fromtimestamp(family.samples[0].value, UTC)
+
+    assert ends() == x509.load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
+    monkeypatch.setattr(certificates, "LIFE", timedelta(days=400))
+    renewed = OURS.certify()
+    _exchange(files.certificate, renewed.certificate)
+    _exchange(files.key, renewed.key)
+    assert certificate.renew()
+    assert ends() == x509.load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
+    assert ends() > datetime.now(UTC) + timedelta(days=300)
 
 
 def _exchange(file: Path, content: str) -> None:

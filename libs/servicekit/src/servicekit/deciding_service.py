@@ -119,7 +119,7 @@ class DecidingService:
         """Make the HTTP app: the service's own routes, the journal's, health and metrics, and errors as problems."""
         app = FastAPI(title=self.stream, lifespan=self._lifespan, openapi_url=None)
         app.state.broker = self.consumers.broker  # for who documents it
-        app.router.routes.extend([*self.health.routes, metrics.route()])
+        app.router.routes.extend([*self.health.routes, metrics.route(self.health)])
         for router in (journal_routes(self.owner, answers_after_publication=self._answers_after_publication), *routers):
             app.include_router(router)
         app.add_middleware(metrics.RequestMetrics)

@@ -7,6 +7,7 @@ from typing import Final
 
 import orjson
 import structlog
+from prometheus_client import Gauge
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,6 +18,12 @@ from servicekit.problems import problem_response
 
 Check = Callable[[], bool | Awaitable[bool]]
 """Tells whether something needed is there; an exception or a wait past the deadline counts as no."""
+
+PASSED: Final = Gauge(
+    "health_check_passed",
+    "1 where a check passes, 0 where it fails; readiness needs those required",
+    ["check", "required"],
+)
 
 _log = structlog.get_logger(__name__)
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -41,6 +48,8 @@ class Health:
         """Name the checks that fail now, required or not; those that are ``excluded`` are not made."""
         asked = {name: check for name, check in self._checks.items() if name not in excluded}
         outcomes = await asyncio.gather(*(self._ask(name, check) for name, check in asked.items()))
+        for name, passed in zip(asked, outcomes, strict=True):
+            PASSED.labels(check=name, required="yes" if name in self._required else "no").set(passed)
         return [name for name, passed in zip(asked, outcomes, strict=True) if not passed]
 
     async def _ask(self, name: str, check: Check) -> bool:

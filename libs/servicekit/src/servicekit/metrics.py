@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from servicekit.health import Health
+
 REQUESTS: Final = Counter("http_requests_total", "Requests answered", ("method", "route", "status"))
 DURATIONS: Final = Histogram(
     "http_request_duration_seconds",
@@ -23,13 +25,14 @@ UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-async def _metrics(_request: Request) -> Response:
-    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+def route(health: Health) -> Route:
+    """Make the route ``GET /metrics``; whenever it is asked the checks of ``health`` are made, so that they hold."""
 
+    async def metrics(_request: Request) -> Response:
+        await health.failing()
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
-def route() -> Route:
-    """Make the route ``GET /metrics``."""
-    return Route("/metrics", _metrics, methods=["GET"], include_in_schema=False)
+    return Route("/metrics", metrics, methods=["GET"], include_in_schema=False)
 
 
 class RequestMetrics:

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import structlog
-from prometheus_client import Counter
+from cryptography.x509 import load_pem_x509_certificates
+from prometheus_client import Counter, Gauge
 from pydantic import AfterValidator, FilePath
 
 RENEWAL_SECONDS = 10.0
 """How often a server looks whether its certificate's files have changed."""
 
 RENEWED: Final = Counter("http_certificate_renewals_total", "Looks at changed certificate files", ["outcome"])
+ENDS: Final = Gauge(
+    "http_certificate_ends_timestamp_seconds", "When the certificate that is shown ends, as Unix time; 0 without one"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +66,11 @@ CaFile = Annotated[FilePath, AfterValidator(_check_ca)]
 """A setting: a PEM file with the certificates of CAs."""
 
 
+def _end(cert_file: Path) -> float:
+    """Tell when a certificate ends: the first of a chain is the server's own."""
+    return load_pem_x509_certificates(cert_file.read_bytes())[0].not_valid_after_utc.timestamp()
+
+
 class Certificate:
     """A server's certificate and key on disk; the context that shows them follows the files."""
 
@@ -70,6 +79,7 @@ class Certificate:
         self._files = cert_file, key_file
         self._seen = self._stamp()
         self.context = server_context(*self._files)
+        ENDS.set(_end(cert_file))
 
     def renew(self) -> bool:
         """Take up files that have changed, for connections from now on; tells whether it did.
@@ -83,6 +93,7 @@ class Certificate:
                 return False
             server_context(*self._files)  # a chain without its key would spoil the context that serves
             self.context.load_cert_chain(*self._files, password=_refuse_password)
+            ENDS.set(_end(self._files[0]))
         except (OSError, ValueError) as error:
             RENEWED.labels("failed").inc()
             log.warning("certificate_not_renewed", file=str(self._files[0]), error=str(error))

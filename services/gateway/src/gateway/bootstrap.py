@@ -210,7 +210,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
             Webhooks(settings.clerk_webhook_secrets, tidings),
         )
     )
-    app.router.routes.extend([*parts.health.routes, metrics.route()])
+    app.router.routes.extend([*parts.health.routes, metrics.route(parts.health)])
     return app
 
 

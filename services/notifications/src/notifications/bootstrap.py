@@ -103,7 +103,7 @@ class Notifications:
             docs_url=None,
             redoc_url=None,
             lifespan=self._lifespan,
-            routes=[*health.routes, metrics.route()],
+            routes=[*health.routes, metrics.route(health)],
         )
         problems.install(http)
         return http

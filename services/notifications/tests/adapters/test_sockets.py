@@ -10,7 +10,7 @@ from engineio.async_socket import AsyncSocket
 
 from notifications.adapters.connections import MOST_AT_ONCE, Queue
 from notifications.adapters.sockets import PIECE, SocketEmitter
-from notifications.testing.memory import live_event
+from notifications.testing.memory import OCCURRED, live_event
 from notifications.testing.waiting import until
 
 
@@ -140,7 +140,8 @@ def told(frames: bytes) -> list[str]:
 
 
 def happened(position: int) -> str:
-    return f'42["booking:happened",{{"stream":"booking","position":{position}}}]'
+    message = f'{{"stream":"booking","position":{position},"occurred_at":"{OCCURRED}"}}'
+    return f'42["booking:happened",{message}]'
 
 
 async def test_events_that_are_ready_together_are_one_write(server: Server, ana: Upgraded) -> None:

@@ -2,12 +2,17 @@
 
 import asyncio
 import random
+from datetime import datetime
 from uuid import uuid4
 
+import pytest
+
+from notifications.application.hub import DELIVERY_SECONDS
 from notifications.domain.positions import LiveEvent
-from notifications.testing.memory import live_event
+from notifications.testing.memory import OCCURRED, live_event
 from notifications.testing.stage import Stage
 from notifications.testing.waiting import until
+from servicekit import clock
 
 
 async def test_a_socket_that_begins_now_is_sent_what_happens_from_now_on(stage: Stage) -> None:
@@ -59,6 +64,31 @@ async def test_repeats_are_sent_once(stage: Stage) -> None:
     hubs.receive(stage.tenant_id, batch[stage.tenant_id, "booking"])
     await stage.recent.publish(stage.happen())
     await stage.until_sent("ana", "booking", [1, 2, 3, 4, 5, 6])
+
+
+async def test_how_long_delivery_took_is_measured_of_what_is_passed_on_and_not_of_what_is_caught_up_on(
+    stage: Stage,
+) -> None:
+    def measured() -> tuple[float, float]:
+        told = [
+            one for family in DELIVERY_SECONDS.collect() for one in family.samples if one.labels["stream"] == "booking"
+        ]
+        count, total = (sum(one.value for one in told if one.name.endswith(end)) for end in ("_count", "_sum"))
+        return count, total
+
+    hubs = await stage.instance()
+    await stage.recent.publish(stage.happen(5))
+    await (await stage.sit(hubs, "ana", after={"booking": 0}))
+    before, waited = measured()
+    await (await stage.sit(hubs, "ben", after={"booking": 2}))
+    assert measured() == (before, waited)
+    await stage.recent.publish(stage.happen(2))
+    await stage.until_sent("ben", "booking", [3, 4, 5, 6, 7])
+    count, total = measured()
+    assert count == before + 2, "once per event, however many sockets"
+    assert (total - waited) / 2 == pytest.approx(
+        (clock.now() - datetime.fromisoformat(OCCURRED)).total_seconds(), abs=300
+    )
 
 
 async def test_what_comes_in_any_order_is_sent_in_order(stage: Stage) -> None:

@@ -7,12 +7,14 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from notifications.application.history import History
+from notifications.application.messages import occurred_at
 from notifications.application.ports import Emitter
 from notifications.domain.positions import LiveEvent, Step, step
 from notifications.domain.resumption import Head, epoch_of
+from servicekit import clock
 from servicekit.problems import ProblemError
 from servicekit.tokens import Principal
 
@@ -20,6 +22,12 @@ FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
 
 DELIVERED = Counter("notifications_delivered", "Events sent to sockets, counted per socket")
+DELIVERY_SECONDS = Histogram(
+    "notifications_delivery_seconds",
+    "From when an event occurred until it was handed to the sockets that watch",
+    ["stream"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
 GAPS = Counter("notifications_gaps", "Times that events were found missing and fetched", ["stream"])
 
 log = structlog.get_logger(__name__)
@@ -164,6 +172,8 @@ class Hub:
             self._send(events, takers)
         for sid, rest in ahead:
             self._send(rest, [sid])
+        if takers:
+            _measure(events)
 
     def _send(self, events: Sequence[LiveEvent], sids: list[str]) -> bool:
         lost = self._emitter.deliver(events, sids)
@@ -201,3 +211,10 @@ class Hub:
             if not events and self._known[stream] == known:
                 # Owners commit before anybody hears of it: what they do not have is not there.
                 self._known[stream] = self.positions[stream]
+
+
+def _measure(events: Sequence[LiveEvent]) -> None:
+    now = clock.now()
+    for event in events:
+        if (since := occurred_at(event)) is not None:
+            DELIVERY_SECONDS.labels(event.stream).observe(max(0.0, (now - since).total_seconds()))

@@ -18,13 +18,14 @@ from production_contracts import problems
 from production_contracts.events import STREAMS
 from servicekit.problems import ProblemError
 
+OCCURRED = "2026-11-25T12:00:00.000Z"
 PAGE = 500
 HOPS = 3
 
 
 def live_event(stream: str, position: int) -> LiveEvent:
     """Make an event whose payload says what it is."""
-    message = {"stream": stream, "position": position}
+    message = {"stream": stream, "position": position, "occurred_at": OCCURRED}
     return LiveEvent(stream=stream, position=position, payload=orjson.dumps([f"{stream}:happened", message]).decode())
 
 

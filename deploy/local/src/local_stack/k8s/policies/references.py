@@ -8,7 +8,7 @@ from local_stack.k8s.objects import Finding, Pod, Rendering, selects, title, wal
 
 
 def selectors(rendering: Rendering) -> Iterator[Finding]:
-    """Services, budgets, policies and scalers find pods; a workload's selector takes its own pods."""
+    """Services, budgets, policies, scalers and monitors find what they are for; a workload takes its own pods."""
     pods = [*rendering.pods, *rendering.operators_pods]
     for manifest in rendering.of("Deployment", "StatefulSet"):
         labels = manifest["spec"]["template"]["metadata"].get("labels", {})
@@ -23,10 +23,13 @@ def selectors(rendering: Rendering) -> Iterator[Finding]:
     for manifest in rendering.of("AuthorizationPolicy"):
         if "selector" in manifest["spec"]:
             yield from _finds(manifest, manifest["spec"]["selector"], pods)
-    for manifest in rendering.of("HorizontalPodAutoscaler", "ScaledObject"):
-        yield from _scaler(manifest, rendering)
-    for manifest in rendering.of("Ingress"):
-        yield from _ingress(manifest, rendering)
+    for kinds, hold in (
+        (("HorizontalPodAutoscaler", "ScaledObject"), _scaler),
+        (("Ingress",), _ingress),
+        (("ServiceMonitor",), _monitor),
+    ):
+        for manifest in rendering.of(*kinds):
+            yield from hold(manifest, rendering)
 
 
 def _scaler(manifest: dict[str, Any], rendering: Rendering) -> Iterator[Finding]:
@@ -52,6 +55,20 @@ def _service(manifest: dict[str, Any], pods: list[Pod]) -> Iterator[Finding]:
         for port in manifest["spec"]["ports"]:
             if port.get("targetPort", port["port"]) not in served:
                 yield f"{title(manifest)}: {pod.name} has no port {port.get('targetPort', port['port'])}"
+
+
+def _monitor(manifest: dict[str, Any], rendering: Rendering) -> Iterator[Finding]:
+    services = [
+        found
+        for found in rendering.of("Service")
+        if selects(manifest["spec"]["selector"], found["metadata"].get("labels", {}))
+    ]
+    ports = {port["name"] for found in services for port in found["spec"]["ports"]}
+    if len(services) != 1:
+        yield f"{title(manifest)}: selects {len(services)} Services instead of one"
+    for endpoint in manifest["spec"]["endpoints"]:
+        if services and endpoint["port"] not in ports:
+            yield f"{title(manifest)}: its Service has no port {endpoint['port']}"
 
 
 def _ingress(manifest: dict[str, Any], rendering: Rendering) -> Iterator[Finding]:
