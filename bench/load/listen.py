@@ -141,7 +141,7 @@ class Listening:
         loop = asyncio.get_running_loop()
         processes = Processes({"server": [self._audience.server]})
         url = urlsplit(self._audience.redis_url)
-        _, self._redis = await loop.create_connection(Redis, url.hostname, url.port)
+        _, self._redis = await loop.create_connection(Redis, url.hostname or "", url.port or 0)
         await self._redis.ask(b"AUTH", (url.username or "").encode(), (url.password or "").encode())
         if self._audience.script:
             answer = await self._redis.ask(b"SCRIPT", b"LOAD", self._audience.script.encode())

@@ -212,7 +212,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """Begin, and give the app the wire."""
         super().handle_connect(event)
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
-            self.scope["extensions"][WIRE] = self
+            self.scope["extensions"][WIRE] = self  # type: ignore[assignment] # uvicorn expects dicts
 
     def write(self, frames: bytes) -> bool:
         """Write now, if nothing waits; see `Wire.write`."""
