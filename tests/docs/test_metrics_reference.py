@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]+) \| [^|]{10,} \| [^|]{5,} \|")
 SUBJECTS = (
-    *("http", "consumer", "producer", "commands", "events", "relay", "removals", "keyring"),
+    *("http", "consumer", "producer", "commands", "events", "relay", "removals", "keyring", "product"),
     *("gateway", "notifications"),
 )
 PERSONAL = {"tenant", "tenant_id", "user", "sub", "org", "id", "artist", "booking_id", "path"}
