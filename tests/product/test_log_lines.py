@@ -24,8 +24,11 @@ def calls(source: str) -> Iterator[ast.Call]:
 
 
 def is_constant(call: ast.Call) -> bool:
-    first, *more = call.args or [None]
-    return isinstance(first, ast.Constant) and isinstance(first.value, str) and not more
+    match call.args:
+        case [ast.Constant(value=str())]:
+            return True
+        case _:
+            return False
 
 
 def test_each_serious_line_begins_with_a_constant() -> None:

@@ -61,7 +61,7 @@ async def test_a_migration_gives_way_to_who_waits_behind_it_and_is_tried_again(
     empty: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.1)
-    migrate.upgrade("booking", empty.owner_url, "0001")
+    await asyncio.to_thread(migrate.upgrade, "booking", empty.owner_url, "0001")
     with psycopg.connect(empty.dsn) as reader:
         reader.execute("select * from events")  # and the transaction goes on, as a report's does
         with pytest.raises(DBAPIError, match="lock timeout"):
