@@ -30,7 +30,7 @@ from local_stack.containers import for_tests
 from local_stack.environment import WITH_DATABASE
 from local_stack.part import Part, wait_until_ready
 from local_stack.port import HOST, free_ports
-from local_stack.provision import finish, start_job, start_migration
+from local_stack.provision import finish, start_job
 from local_stack.services import Instance
 from local_stack.system import System
 
@@ -54,8 +54,8 @@ class OldSystem(System):
     """A whole of an old version, its databases as that version migrates them."""
 
     def __init__(self, folder: Path, old: Code) -> None:
-        """Describe it; nothing runs yet."""
-        super().__init__(folder, make=for_tests)
+        """Describe it; nothing runs yet. In ``folder`` the logs are kept when it is discarded."""
+        super().__init__(folder / "data", make=for_tests, logs=folder / "logs")
         self.old = old
         self.ports_beside = dict(zip(ROLLED, free_ports(len(ROLLED)), strict=True))
         for service in ROLLED:
@@ -95,21 +95,20 @@ class OldSystem(System):
             self.instance(service, number).stop()
 
     def migrate(self) -> None:
-        """Bring the databases to this version, as its job does."""
-        jobs = []
-        for service in WITH_DATABASE:
-            environment = {**self.services.environment[service], "PYTHONPATH": ""}
-            jobs.append(start_migration(service, environment, self.engines.logs))
-        finish(jobs)
+        """Bring the databases to this version, as its job does under load: it gives way, and tries again."""
+        self._do("migrate", "--within", str(PATIENCE_SECONDS))
 
     def verify_trails(self) -> None:
         """Follow each tenant's audit trail from where it begins, as the operator's command does."""
-        jobs = []
+        self._do("audit", "verify")
+
+    def _do(self, *job: str) -> None:
+        begun = []
         for service in WITH_DATABASE:
             environment = {**self.services.environment[service], "PYTHONPATH": ""}
-            command = [sys.executable, "-m", service, "audit", "verify"]
-            jobs.append(start_job(f"{service}-audit", command, environment, self.engines.logs))
-        finish(jobs)
+            command = [sys.executable, "-m", service, *job]
+            begun.append(start_job(f"{service}-{job[0]}", command, environment, self.engines.logs))
+        finish(begun)
 
 
 def decided(part: Part) -> float:

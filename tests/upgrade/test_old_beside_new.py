@@ -1,5 +1,7 @@
 """Old and new version side by side on one database and topic, under load; every promise holds all the time."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -25,8 +27,13 @@ def revisions(system: OldSystem) -> dict[str, str]:
 
 
 @pytest.fixture
-def folder() -> Path:
-    return temporary_folder()
+def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder for history and logs, which are kept where the test fails."""
+    folder = temporary_folder()
+    failed = request.session.testsfailed
+    yield folder
+    if request.session.testsfailed == failed:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("version", [SAME_SCHEMA, BEFORE_THE_TRAIL], ids=lambda version: version.commit[:8])
@@ -62,7 +69,7 @@ async def test_both_decide_at_once_and_either_can_go_on_alone(folder: Path, tmp_
             await in_thread(system.start_new, 1)
             await until_decided(system.instance("booking", 1), ENOUGH)
         verdict = await load.judged()
-        assert verdict.breaches == (), verdict.render()
+        assert verdict.breaches == (), f"{verdict.render()}\nkept in {folder}"
     finally:
         await in_thread(system.discard)
 
@@ -91,7 +98,7 @@ async def test_a_version_that_may_not_decide_any_more_delays_and_loses_nothing(f
             load.use(system.gateways[0])
             await until_decided(system.instance("booking", 1), ENOUGH)
         verdict = await load.judged()
-        assert verdict.broken <= {TRAIL}, verdict.render()
+        assert verdict.broken <= {TRAIL}, f"{verdict.render()}\nkept in {folder}"
         await in_thread(system.verify_trails)  # they begin at the migration, and the checker's at the first command
     finally:
         await in_thread(system.discard)
