@@ -13,7 +13,7 @@ _HEAD: Final = """\
 # Errors, events and flags
 
 What leaves the services for Sentry and PostHog where they are [switched on](../how-to/product.md), and which features
-can be on for some tenants. It is made from the code that lets things through; whatever is not named here does not leave.
+can be on for some tenants. Made from the code that lets things through: what is not named here does not leave.
 
 """
 _TOLD: Final = {
@@ -25,7 +25,7 @@ _TOLD: Final = {
 
 def page() -> str:
     """Make the page."""
-    return _HEAD + "\n".join((_errors(), _events(), _flags()))
+    return f"{_HEAD}{_errors()}\n{_events()}\n{_flags()}"
 
 
 def _errors() -> str:
@@ -48,8 +48,8 @@ def _events() -> str:
     rows = [(code(name), what) for name, what in PROPERTIES.items()]
     added = _list(sorted(posthog._SENT_ALONG))  # noqa: SLF001 - as above
     return (
-        f"## Events\n\nTo PostHog, of the gateway: {code(COMMAND_ENDED)}, for the group {code(GROUP)} (the tenant's id) and"
-        " a pseudonym of the person, with the time, an id of its own, and\n\n"
+        f"## Events\n\nTo PostHog, of the gateway: {code(COMMAND_ENDED)}"
+        f", for the group {code(GROUP)} (the tenant's id) and a pseudonym of the person, with the time, an id of its own, and\n\n"
         + table(("property", "what it is"), rows)
         + f"\nThe client adds {added}. No profile of a person is made there.\n"
     )
