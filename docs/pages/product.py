@@ -49,7 +49,8 @@ def _events() -> str:
     added = _list(sorted(posthog._SENT_ALONG))  # noqa: SLF001 - as above
     return (
         f"## Events\n\nTo PostHog, of the gateway: {code(COMMAND_ENDED)}"
-        f", for the group {code(GROUP)} (the tenant's id) and a pseudonym of the person, with the time, an id of its own, and\n\n"
+        f", for the group {code(GROUP)} (the tenant's id) and a pseudonym of the person,"
+        " with the time, an id of its own, and\n\n"
         + table(("property", "what it is"), rows)
         + f"\nThe client adds {added}. No profile of a person is made there.\n"
     )
