@@ -9,7 +9,7 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,9 +89,9 @@ class OldSystem(System):
             begun.append(instance)
         wait_until_ready(begun)
 
-    def stop_all(self, number: int) -> None:
+    def stop_all(self, number: int, services: Sequence[str] = ROLLED) -> None:
         """Stop the instances with a number, the gateway first."""
-        for service in reversed(ROLLED):
+        for service in reversed(services):
             self.instance(service, number).stop()
 
     def migrate(self) -> None:
@@ -113,9 +113,13 @@ class OldSystem(System):
 
 def decided(part: Part) -> float:
     """Ask an instance how many commands it has decided."""
+    return _sum_of("commands_decided_total{", part)
+
+
+def _sum_of(metric: str, part: Part) -> float:
     with urllib.request.urlopen(f"http://{HOST}:{part.port}/metrics") as response:
         lines = response.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("commands_decided_total{"))
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric))
 
 
 @dataclass(kw_only=True)
@@ -208,6 +212,15 @@ async def until_decided(part: Part, more_than: float = 0.0) -> float:
         return count if count > more_than else None
 
     return await until(look, f"{part.name} decides more than {more_than:.0f} commands")
+
+
+async def until_waiting(gateway: Part, commands: int) -> None:
+    """Wait until so many commands wait for their outcome at a gateway."""
+
+    async def look() -> bool:
+        return await asyncio.to_thread(_sum_of, "gateway_waiting_commands ", gateway) >= commands
+
+    await until(look, f"{commands} commands wait at {gateway.name}")
 
 
 async def in_thread(work: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - handed on

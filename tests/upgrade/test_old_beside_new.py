@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.upgrade.rollout import Load, OldSystem, Plain, decided, in_thread, until_decided
+from tests.upgrade.rollout import Load, OldSystem, Plain, decided, in_thread, until_decided, until_waiting
 from tests.upgrade.versions import BEFORE_THE_TRAIL, SAME_SCHEMA, Version
 
 from local_stack.chaos.checks.trail import TRAIL
@@ -84,18 +84,16 @@ async def test_a_version_that_may_not_decide_any_more_delays_and_loses_nothing(f
         async with load.running():
             old = system.instance("booking", 1)
             await until_decided(old, ENOUGH)
+            # Stopped first: this version takes a table that changed under a statement for a fault of the command.
+            await in_thread(system.stop_all, 1, ("booking", "tenancy"))
             await in_thread(system.migrate)
             assert revisions(system) == {service: migrate.newest(service) for service in WITH_DATABASE}
-            before = decided(old)  # its last batch was committed before the migration had the lock
-            await in_thread(system.start_new, 2)
-            load.use(system.gateways[1])
-            await until_decided(system.instance("booking", 2), ENOUGH)
-            assert decided(old) == before, "an instance of before decides nothing beside it"
+            await in_thread(old.start)
+            await until_waiting(system.instance("gateway", 1), ENOUGH // 4)
+            assert decided(old) == 0, "an instance of before decides nothing any more"
 
-            load.leave(system.gateways[0])
             await in_thread(system.stop_all, 1)
             await in_thread(system.start_new, 1)
-            load.use(system.gateways[0])
             await until_decided(system.instance("booking", 1), ENOUGH)
         verdict = await load.judged()
         assert verdict.broken <= {TRAIL}, f"{verdict.render()}\nkept in {folder}"
