@@ -18,7 +18,7 @@ RUN --mount=type=cache,target=/root/.cache/uv deploy/install locked "${SERVICE}"
 COPY contracts contracts
 COPY libs libs
 COPY services/${SERVICE} services/${SERVICE}
-COPY deploy/healthy deploy/
+COPY deploy/healthy deploy/bytecode deploy/
 RUN deploy/install ours "${SERVICE}" /app
 
 FROM ${BASE}

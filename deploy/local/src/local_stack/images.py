@@ -69,11 +69,10 @@ def look(service: str, into: Path) -> Content:
     Raises:
         ImageError: it is not.
     """
-    packages = billed(into / SBOM)
-    pinned = locked(service)
+    packages, pinned, installed = billed(into / SBOM), locked(service), _installed(into)
     odd = {one for one in packages - pinned if one[0] not in OURS}
     odd |= {one for one in pinned if one[0] not in dict(packages)}
-    if odd or packages != _installed(into):
+    if odd := odd | (packages ^ installed):
         message = f"{service}: lock, bill of materials and what is installed differ: {sorted(odd)}"
         raise ImageError(message)
     alone = {"PATH": f"{into / 'bin'}:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -127,9 +126,10 @@ def locked(service: str) -> set[tuple[str, str]]:
 
 
 def billed(file: Path) -> set[tuple[str, str]]:
-    """Name what a bill of materials lists, with its versions."""
+    """Name what a bill of materials lists, with its versions, what it is a bill of included."""
     document = json.loads(file.read_text())
-    return {(_normal(one["name"]), one["version"]) for one in document["components"]}
+    components = [document["metadata"]["component"], *document["components"]]
+    return {(_normal(one["name"]), one["version"]) for one in components}
 
 
 def _installed(into: Path) -> set[tuple[str, str]]:
