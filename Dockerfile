@@ -1,31 +1,41 @@
 # syntax=docker/dockerfile:1
-# One image a service:  docker build --build-arg SERVICE=booking -t production-tool/booking .
-# It runs as nobody in particular, needs no writable file system, and its health is its readiness.
-ARG PYTHON_VERSION=3.11
+# One image a service:  make images   or   docker build --build-arg SERVICE=booking -t production-tool/booking .
+# It runs as nobody in particular, needs no writable file system, and its health is its readiness. What is in it is what
+# the service's lock names, in /app, with a bill of materials; deploy/install says how, and that it is always the same.
+ARG BASE=python:3.11-slim-bookworm
 
-FROM python:${PYTHON_VERSION}-slim-bookworm AS build
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
+FROM ${BASE} AS build
+ENV BUILD=/build BASE_PYTHON=/usr/local/bin/python
 WORKDIR /src
-COPY deploy/local/uv.txt deploy/build.lock ./
-RUN pip install --no-cache-dir --require-hashes -r uv.txt && uv venv -q /build \
-    && VIRTUAL_ENV=/build uv pip install -q --require-hashes -r build.lock
+COPY deploy/local/uv.txt deploy/build.lock deploy/
+RUN pip install --no-cache-dir --require-hashes -r deploy/uv.txt && uv venv -q /build \
+    && VIRTUAL_ENV=/build uv pip install -q --require-hashes -r deploy/build.lock
 ARG SERVICE
-COPY services/${SERVICE}/requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv venv -q /app && VIRTUAL_ENV=/app uv pip install -q --require-hashes -r requirements.lock
+ARG SOURCE_DATE_EPOCH=315532800
+COPY deploy/install deploy/
+COPY services/${SERVICE}/requirements.lock services/${SERVICE}/
+RUN --mount=type=cache,target=/root/.cache/uv deploy/install locked "${SERVICE}" /app
 COPY contracts contracts
 COPY libs libs
-COPY services/${SERVICE} service
-RUN for member in contracts libs/servicekit service; do \
-      uv build -q --wheel --no-build-isolation --python /build/bin/python --out-dir /wheels $member || exit 1; \
-    done && VIRTUAL_ENV=/app uv pip install -q --no-deps --no-index /wheels/*.whl \
-    && printf '#!/bin/sh\nexec python -m %s "$@"\n' "${SERVICE}" > /app/bin/service && chmod 755 /app/bin/service
-COPY --chmod=755 deploy/healthy /app/bin/healthy
+COPY services/${SERVICE} services/${SERVICE}
+COPY deploy/healthy deploy/bytecode deploy/
+RUN deploy/install ours "${SERVICE}" /app
 
-FROM python:${PYTHON_VERSION}-slim-bookworm
+FROM ${BASE}
 ARG SERVICE
+ARG BASE
+ARG VERSION=2.0.0
+ARG REVISION=unknown
+ARG CREATED=1980-01-01T00:00:00Z
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="production-tool/${SERVICE}" \
-      org.opencontainers.image.description="Production Tool 2.0: the ${SERVICE} service"
+      org.opencontainers.image.description="Production Tool 2.0: the ${SERVICE} service" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.base.name="${BASE}" \
+      production-tool.sbom="/app/sbom.cdx.json"
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SERVICE=${SERVICE}
 USER 10001:10001

@@ -1,7 +1,7 @@
 # Each habit has one command; `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup run stop status logs clean token visitor operate demo chaos bench bench-compare bench-profile k8s-check \
-  observability images test lint format docs lock migration contracts
+  observability images images-check sbom test lint format docs lock migration contracts
 PYTHON_BIN := .venv/bin
 TENANT ?= acme
 ROLE ?= admin
@@ -15,6 +15,13 @@ ONLY ?=
 SCALE ?= 1
 TAG ?= dev
 REGISTRY ?=
+SERVICES := gateway booking tenancy notifications
+# What an image is built on, best by digest (python@sha256:...); from which commit, and where that is kept.
+BASE ?= python:3.11-slim-bookworm
+REVISION ?= $(shell git rev-parse HEAD 2> /dev/null || echo unknown)
+EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null || echo 315532800)
+SOURCE ?= unknown
+IMAGE_OPTIONS ?=
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,9 +69,18 @@ observability: ## Write rules and dashboards anew, and hold them to what is expo
 	@$(PYTHON_BIN)/python -m local_stack.observability check
 
 images: ## Build the images of the services and the local issuer: make images [TAG=dev] [REGISTRY=registry.example.com/]
-	@for service in gateway booking tenancy notifications; do \
-	  docker build -q --build-arg SERVICE=$$service -t '$(REGISTRY)production-tool/'$$service':$(TAG)' . || exit 1; done
+	@for service in $(SERVICES); do \
+	  docker build -q $(IMAGE_OPTIONS) --build-arg SERVICE=$$service --build-arg BASE='$(BASE)' \
+	    --build-arg SOURCE_DATE_EPOCH='$(EPOCH)' --build-arg REVISION='$(REVISION)' --build-arg VERSION='$(TAG)' \
+	    --build-arg CREATED="$$(date -u -d '@$(EPOCH)' +%Y-%m-%dT%H:%M:%SZ)" --build-arg SOURCE='$(SOURCE)' \
+	    -t '$(REGISTRY)production-tool/'$$service':$(TAG)' . || exit 1; done
 	@docker build -q -f deploy/local/Dockerfile -t '$(REGISTRY)production-tool/issuer:$(TAG)' .
+
+images-check: setup ## Install each service as its image holds it, without Docker: its size, that it starts, that it is always the same
+	@$(PYTHON_BIN)/python -m local_stack.images check $(SERVICES)
+
+sbom: setup ## Write a CycloneDX bill of materials of each service's image into .local/sbom
+	@$(PYTHON_BIN)/python -m local_stack.images sbom $(SERVICES)
 
 bench: ## Measure against the baselines: make bench [ONLY=drain-limit] [SCALE=1]
 	@bench/setup
@@ -113,5 +129,5 @@ lock: ## Renew the locks after a change of dependencies (with the uv of `make se
 	$(EXPORT) --only-group build -o deploy/build.lock
 	$(EXPORT) --only-group bench -o bench/requirements.lock
 	$(EXPORT) --package production-local-stack --only-group issuer -o deploy/local/issuer.lock
-	for service in gateway booking tenancy notifications; do \
+	for service in $(SERVICES); do \
 	  $(EXPORT) --package production-$$service --no-dev -o services/$$service/requirements.lock || exit 1; done

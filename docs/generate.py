@@ -10,7 +10,7 @@ from typing import Any, Final
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from pages import api, limits, measurements, principals, problems, promises, redis_users, settings, topics
+from pages import api, limits, measurements, principals, problems, product, promises, redis_users, settings, topics
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings.page,
@@ -20,6 +20,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/redis-users.md": redis_users.page,
     "reference/problems.md": problems.page,
     "reference/limits.md": limits.page,
+    "reference/product.md": product.page,
     "reference/promises.md": promises.page,
     "reference/measurements.md": measurements.page,
 }

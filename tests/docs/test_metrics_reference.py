@@ -8,7 +8,7 @@ from local_stack.observability.exports import exports
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]+) \| [^|]{10,} \| [^|]{5,} \|")
 SUBJECTS = (
-    *("http", "health", "consumer", "producer", "commands", "events", "relay", "removals", "keyring"),
+    *("http", "health", "consumer", "producer", "commands", "events", "relay", "removals", "keyring", "product"),
     *("gateway", "notifications"),
 )
 PERSONAL = {"tenant", "tenant_id", "user", "sub", "org", "id", "artist", "booking_id", "path"}

@@ -38,7 +38,13 @@ from servicekit.secrets import load, secrets_in, written_secrets
 DEADLINE_S = 120.0
 KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 EXTRA = {
-    "gateway": {"SEAL_KEYS": json.dumps({"before": KEY}), "TRANSIT_TOKEN": f"hvs.{secrets.token_urlsafe(24)}"},
+    "gateway": {
+        "SEAL_KEYS": json.dumps({"before": KEY}),
+        "TRANSIT_TOKEN": f"hvs.{secrets.token_urlsafe(24)}",
+        "POSTHOG_KEY": f"phc_{secrets.token_urlsafe(24)}",
+        "POSTHOG_FLAGS_KEY": f"phs_{secrets.token_urlsafe(24)}",
+        "POSTHOG_HOST": "http://127.0.0.1:1",  # nobody listens there
+    },
     "tenancy": {
         "CLERK_SECRET_KEY": f"sk_test_{secrets.token_urlsafe(24)}",
         "MASTER_KEYS": json.dumps({"m": KEY}),
@@ -68,7 +74,10 @@ def away() -> Addresses:
 def told(service: str, at: Addresses, port: int, issuer_url: str, log_format: str) -> dict[str, str]:
     """Give the environment of a service that logs whatever it can."""
     found = service_environment(at, Ports(**{service: port}), issuer_url)[service]
-    more = {"LOG_LEVEL": "debug", "LOG_FORMAT": log_format, **EXTRA.get(service, {})}
+    dsn = f"http://{secrets.token_hex(16)}@127.0.0.1:1/1"
+    more = {"LOG_LEVEL": "debug", "LOG_FORMAT": log_format, "SENTRY_DSN": dsn, **EXTRA.get(service, {})}
+    if service in WITH_DATABASE:
+        more["DATABASE_READ_URL"] = found[f"{service.upper()}_DATABASE_URL"]
     return found | {f"{service.upper()}_{name}": value for name, value in more.items()}
 
 

@@ -27,10 +27,14 @@ DEADLINE_S = 120
 PUBLISHED_KEY = base64.b64encode(f"{MARK}{'-' * 32}"[:32].encode()).decode()
 STRONG_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 STRONG = secrets.token_urlsafe(24)
+DSN = ("https://change-me@sentry.example/1", f"https://{secrets.token_hex(16)}@sentry.example/1")
 
 ROWS: dict[str, dict[str, tuple[str, str]]] = {
     "gateway": {
         "kafka_password": ("change-me", STRONG),
+        "sentry_dsn": DSN,
+        "posthog_key": ("phc_change-me-change-me", f"phc_{STRONG}"),
+        "posthog_flags_key": ("phs_change-me-change-me", f"phs_{STRONG}"),
         "redis_url": ("redis://gateway:local@h/0", f"redis://gateway:{STRONG}@h/0"),
         "command_id_key": (PUBLISHED_KEY, STRONG_KEY),
         "seal_keys": (json.dumps({"a": STRONG_KEY, "b": PUBLISHED_KEY}), json.dumps({"a": STRONG_KEY})),
@@ -44,12 +48,14 @@ ROWS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "booking": {
         "kafka_password": ("local", STRONG),
+        "sentry_dsn": DSN,
         "database_url": ("postgresql+asyncpg://u:postgres@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
         "database_owner_url": ("postgresql+asyncpg://u@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
         "database_read_url": ("postgresql+asyncpg://u:local@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
     },
     "tenancy": {
         "kafka_password": ("x" * 40, STRONG),
+        "sentry_dsn": DSN,
         "database_url": ("postgresql+asyncpg://u:local@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
         "database_owner_url": ("postgresql+asyncpg://u:change-me@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
         "database_read_url": ("postgresql+asyncpg://u@h/d", f"postgresql+asyncpg://u:{STRONG}@h/d"),
@@ -60,6 +66,7 @@ ROWS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "notifications": {
         "kafka_password": ("0123456789abcdef", STRONG),
+        "sentry_dsn": DSN,
         "redis_url": ("redis://h/0", f"redis://notifications:{STRONG}@h/0"),
     },
     "provisioning": {

@@ -38,6 +38,25 @@ async def streams(database: Database, tenant: UUID) -> int:
         return len(found.all())
 
 
+async def test_a_table_that_a_migration_changes_meanwhile_is_an_error_of_the_moment(fresh: FreshDatabase) -> None:
+    """Under load a migration adds columns: what was prepared before fails once, and no command is at fault."""
+    serving = Database(fresh.url, pool_size=1, command_timeout=20)
+    try:
+        for _ in range(3):  # so that the statement is prepared, and kept
+            async with serving.transaction() as connection:
+                await connection.execute(text("select * from leases"))
+        with psycopg.connect(fresh.superuser_dsn, autocommit=True) as owner:
+            owner.execute("alter table leases add column remark text")
+        with pytest.raises(DBAPIError, match="cached statement") as caught:
+            async with serving.transaction() as connection:
+                await connection.execute(text("select * from leases"))
+        assert is_transient(caught.value)
+        async with serving.transaction() as connection:
+            await connection.execute(text("select * from leases"))
+    finally:
+        await serving.stop()
+
+
 async def test_a_transaction_commits_at_its_end_and_not_on_an_exception(database: Database) -> None:
     kept, dropped = uuid4(), uuid4()
     await add_stream(database, kept)

@@ -57,6 +57,22 @@ def test_migrations_are_tried_for_as_long_as_they_may(empty: FreshDatabase) -> N
         migrate.upgrade("booking", nowhere, within=0.2)
 
 
+async def test_a_migration_gives_way_to_who_waits_behind_it_and_is_tried_again(
+    empty: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.1)
+    await asyncio.to_thread(migrate.upgrade, "booking", empty.owner_url, "0001")
+    with psycopg.connect(empty.dsn) as reader:
+        reader.execute("select * from events")  # and the transaction goes on, as a report's does
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await asyncio.to_thread(migrate.upgrade, "booking", empty.owner_url)
+        trying = asyncio.create_task(asyncio.to_thread(migrate.upgrade, "booking", empty.owner_url, within=PATIENCE_S))
+        reader.rollback()
+    await asyncio.wait_for(trying, PATIENCE_S)
+    with psycopg.connect(empty.dsn) as connection:
+        assert connection.execute("select version_num from alembic_version").fetchone() == (migrate.newest("booking"),)
+
+
 def test_a_migration_may_be_run_again(empty: FreshDatabase) -> None:
     migrate.upgrade("booking", empty.owner_url)
     migrate.upgrade("booking", empty.owner_url, within=1)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from asyncpg.exceptions import InvalidCachedStatementError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -35,6 +36,8 @@ def is_transient(error: BaseException) -> bool:
         if error.connection_invalidated:
             return True
         cause = error.orig.__cause__ if error.orig is not None else None
+        if isinstance(cause, InvalidCachedStatementError):
+            return True  # a migration has changed a table since the statement was prepared: it is prepared anew
         code = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None)
         if code is None:
             return (

@@ -38,6 +38,8 @@ def configure(settings: ServiceSettings, service: str) -> None:
 
     Tracebacks come without the values of local variables: tokens and the text of bookings are among them. Should a
     secret of the settings, a token or a signature get into a line all the same, it is taken out.
+
+    With a DSN Sentry hears of what is logged at `error` or above, and of what nobody catches (`servicekit.sentry`).
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -73,6 +75,10 @@ def configure(settings: ServiceSettings, service: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    if settings.sentry_dsn is not None:
+        from servicekit import sentry  # noqa: PLC0415 - its memory and its time at the start are paid where it is used
+
+        root.addHandler(sentry.handler(settings, service))
     root.setLevel(settings.log_level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()

@@ -27,6 +27,9 @@ _LOCK = 7_204_816_291
 
 _POLL_S = 1.0
 
+LOCK_SECONDS = 10.0
+"""How long a migration waits for a table that somebody has in hand. Whoever comes after it waits behind it."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -131,6 +134,7 @@ async def _run(owner: DatabaseAccess) -> None:
 def _migrate(connection: Connection) -> None:
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     context.configure(connection=connection, transaction_per_migration=False)
+    connection.execute(text(f"set local lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
     with context.begin_transaction():
         context.run_migrations()
         # Who serves waits for its version (`wait_until_migrated`).

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-CHATTY: Final = ("aiokafka",)
+CHATTY: Final = ("aiokafka", "posthog")
 """Libraries that say the same many times a second while their server is away."""
 
 QUIET_SECONDS: Final = 10.0

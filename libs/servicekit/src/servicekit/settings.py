@@ -58,6 +58,18 @@ def _url_of(*schemes: str) -> AfterValidator:
 
 DatabaseUrl = Annotated[str, _url_of("postgresql+asyncpg")]
 RedisUrl = Annotated[str, _url_of("redis", "rediss")]
+HttpUrl = Annotated[str, _url_of("http", "https")]
+
+
+def _check_dsn(value: str) -> str:
+    parts = urlsplit(value)
+    if not (parts.scheme in {"http", "https"} and parts.username and parts.hostname and parts.path.strip("/")):
+        message = "a DSN is https://<key>@<host>/<project>"
+        raise ValueError(message)
+    return value
+
+
+SentryDsn = Annotated[str, AfterValidator(_check_dsn)]
 
 
 def settings_config(prefix: str) -> SettingsConfigDict:
@@ -79,6 +91,15 @@ class ServiceSettings(SecretsSettings):
     )
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines, `console` for a developer's terminal"
+    )
+    sentry_dsn: SentryDsn | None = Field(
+        default=None, repr=False, description="Where Sentry hears of errors, `https://<key>@<host>/<project>`"
+    )
+    sentry_environment: str = Field(
+        default="production", description="The environment that Sentry sorts them under", min_length=1, max_length=64
+    )
+    sentry_release: str | None = Field(
+        default=None, description="The release that is at fault, such as an image's tag; default: our version"
     )
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; loopback unless told otherwise")
     http_port: Port = Field(description="Port to listen on; 0 takes a free one")
@@ -342,6 +363,34 @@ class RedisSettings(BaseSettings):
     def redis(self) -> RedisAccess:
         """What our clients of Redis are made from."""
         return RedisAccess(url=self.redis_url, ca_file=self.redis_ca_file)
+
+
+class ProductSettings(BaseSettings):
+    """Where PostHog is, and what features are where it does not say so."""
+
+    posthog_key: str | None = Field(
+        default=None, repr=False, description="PostHog's key of a project (`phc_...`): then it hears of what is done"
+    )
+    posthog_host: HttpUrl = Field(default="https://eu.i.posthog.com", description="Where PostHog takes events")
+    posthog_flags_key: str | None = Field(
+        default=None,
+        repr=False,
+        description="A key that may read definitions of flags (`phs_...`); default: each flag is as its default",
+    )
+    posthog_poll_seconds: float = Field(
+        default=30.0, ge=1, le=3600, description="How often definitions of flags are asked for"
+    )
+    flags: dict[str, bool] = Field(
+        default={},
+        description='JSON object {"<flag>": true}: what a flag is where PostHog does not say; default: as declared',
+    )
+
+    @model_validator(mode="after")
+    def _flags_belong_to_a_project(self) -> Self:
+        if self.posthog_flags_key is not None and self.posthog_key is None:
+            message = "posthog_flags_key is of no use without posthog_key"
+            raise ValueError(message)
+        return self
 
 
 class OwnersSettings(BaseSettings):

@@ -23,8 +23,10 @@ from gateway.application.reader import OwnerProblemError, Reader
 from gateway.application.refusals import Refusals
 from gateway.application.sealing import Sealing
 from gateway.application.tidings import Tidings
+from gateway.application.usage import Usage
 from gateway.domain.command_ids import CommandIds
 from gateway.domain.fingerprints import Fingerprints
+from gateway.domain.pseudonyms import Pseudonyms
 from gateway.entrypoints import answers
 from gateway.entrypoints.admission import Admission
 from gateway.entrypoints.artists import Artists
@@ -32,22 +34,25 @@ from gateway.entrypoints.bookings import Bookings
 from gateway.entrypoints.changes import Changes, Waits
 from gateway.entrypoints.front import Front
 from gateway.entrypoints.openapi.document import openapi
+from gateway.entrypoints.pages import Pages
 from gateway.entrypoints.records import Records
 from gateway.entrypoints.routes import routes
 from gateway.entrypoints.tenants import Tenants
 from gateway.entrypoints.webhooks import Webhooks
 from gateway.settings import Settings
-from servicekit import metrics, problems, tracing
+from servicekit import metrics, problems, product, tracing
 from servicekit.clerk import Facts
 from servicekit.dead_letters import DeadLetters
 from servicekit.health import Health
 from servicekit.kafka import Consumers, Producer
 from servicekit.keyring import Keyring as HeldKeys
+from servicekit.product import Product
 from servicekit.removals import Removals
 from servicekit.tokens import TokenVerifier
 
 EXPOSED: Final = (
     "ETag",
+    "Link",
     "Location",
     "Position",
     "Retry-After",
@@ -89,6 +94,7 @@ class Parts:
     replies: ReplyLine
     owners: Owners
     keyring: Keyring
+    product: Product
     health: Health = field(default_factory=Health)
     started: Sequence[Part] = ()
 
@@ -136,6 +142,7 @@ def build(settings: Settings) -> FastAPI:
     )
     removals.listen(lambda tenant_id, sub: keyring.drop(tenant_id) if sub is None else None)
     counts = RedisCounts(settings.redis, timeout_seconds=settings.rate_limit_timeout_seconds)
+    heard = product.of(settings)
     health = Health()
     health.add("kafka", producer.reaches_kafka)
     health.add("replies", lambda: replies.attached and not consumers.complaints())
@@ -155,8 +162,9 @@ def build(settings: Settings) -> FastAPI:
         replies=replies,
         owners=owners,
         keyring=keyring,
+        product=heard,
         health=health,
-        started=(removals, verifier, owners, shelf, masters, keyring, counts, producer, consumers, replies),
+        started=(removals, verifier, owners, shelf, masters, keyring, counts, heard, producer, consumers, replies),
     )
     app = assemble(settings, parts)
     app.state.broker = consumers.broker  # for who documents it
@@ -200,13 +208,15 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
         sealing,
         Fingerprints(settings.command_id_key),
         Waits(default=settings.wait_seconds, longest=settings.wait_seconds_longest),
+        Usage(parts.product, Pseudonyms(settings.command_id_key)),
     )
+    pages = Pages(parts.product)
     app.router.routes.extend(
         routes(
-            Bookings(admission, changes, reader, sealing),
-            Artists(admission, changes, reader),
+            Bookings(admission, changes, reader, sealing, pages),
+            Artists(admission, changes, reader, pages),
             Tenants(admission, changes, reader),
-            Records(admission, reader),
+            Records(admission, reader, pages),
             Webhooks(settings.clerk_webhook_secrets, tidings),
         )
     )

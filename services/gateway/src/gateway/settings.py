@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from gateway.application.features import FLAGS
 from servicekit.key_api import ServiceSecret
 from servicekit.settings import (
     AuthSettings,
@@ -15,6 +16,7 @@ from servicekit.settings import (
     MasterSettings,
     OwnersSettings,
     Port,
+    ProductSettings,
     RedisSettings,
     ServiceSettings,
     settings_config,
@@ -40,7 +42,9 @@ Secret = Annotated[str, BeforeValidator(_check_secret)]
 Rate = Annotated[str, BeforeValidator(_check_rate)]
 
 
-class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, AuthSettings, MasterSettings):
+class Settings(
+    ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, AuthSettings, MasterSettings, ProductSettings
+):
     """The gateway's settings; the keys have no default on purpose."""
 
     model_config = settings_config("GATEWAY_")
@@ -109,6 +113,13 @@ class Settings(ServiceSettings, KafkaSettings, RedisSettings, OwnersSettings, Au
     def _has_a_master_key(self) -> Self:
         if not self.has_masters:
             message = "one of master_keys, master_keys_file and transit_url must be set"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _flags_are_ours(self) -> Self:
+        if unknown := self.flags.keys() - {flag.name for flag in FLAGS}:
+            message = f"there is no flag {', '.join(sorted(unknown))}"
             raise ValueError(message)
         return self
 

@@ -19,7 +19,9 @@ from production_contracts.commands import Command
 from production_contracts.envelope import KafkaRecord, read_command
 from production_contracts.outcomes import Outcome, Reply
 from production_contracts.problems import MEDIA_TYPE, ProblemType, problem_body
+from servicekit import product
 from servicekit.keyring import KeyDestroyedError, KeysAwayError
+from servicekit.product import Flag, Product
 from servicekit.settings import IssuerSettings
 from servicekit.testing import running
 from servicekit.tokens import TokenVerifier
@@ -207,17 +209,41 @@ class FakeKeyring:
             raise KeysAwayError
 
 
+class FakeProduct:
+    """Hears what is told, and says of flags what a test says: ``on`` holds the tenants of each."""
+
+    def __init__(self) -> None:
+        """Have heard nothing."""
+        self.told: list[tuple[str, UUID, str, dict[str, str]]] = []
+        self.on: set[tuple[str, UUID]] = set()
+
+    def tell(self, event: str, *, tenant_id: UUID, person: str, properties: Mapping[str, str]) -> None:
+        """Hear."""
+        self.told.append((event, tenant_id, person, dict(properties)))
+
+    def enabled(self, flag: Flag, tenant_id: UUID) -> bool:
+        """Tell."""
+        return (flag.name, tenant_id) in self.on
+
+    async def start(self) -> None:
+        """Do nothing."""
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
+
 class FakeGateway:
     """The gateway on fakes, and an HTTP client of it."""
 
-    def __init__(self, settings: Settings, verifier: TokenVerifier) -> None:
-        """Put it together."""
+    def __init__(self, settings: Settings, verifier: TokenVerifier, heard: Product | None = None) -> None:
+        """Put it together; ``heard`` is told, and says of flags, in the place of `product`."""
         self.settings = settings
         self.kafka = FakeKafka(capacity=settings.waiting_commands)
         self.owners = FakeOwners()
         self.counts = FakeCounts()
         self.vault = AesVault({"k1": KEY})
         self.keyring = FakeKeyring(self.vault)
+        self.product = FakeProduct()
         self.app = assemble(
             settings,
             Parts(
@@ -233,17 +259,24 @@ class FakeGateway:
                 replies=self.kafka,
                 owners=self.owners,
                 keyring=self.keyring,
-                started=(verifier,),
+                product=heard or self.product,
+                started=(verifier, heard or self.product),
             ),
         )
         self.url = ""
 
 
 @asynccontextmanager
-async def fake_gateway(issuer: IssuerSettings, **changes: Any) -> AsyncIterator[FakeGateway]:  # noqa: ANN401
-    """Run a gateway on fakes that accepts the tokens of one issuer."""
+async def fake_gateway(
+    issuer: IssuerSettings,
+    *,
+    real_product: bool = False,
+    **changes: Any,  # noqa: ANN401 - whatever a field takes
+) -> AsyncIterator[FakeGateway]:
+    """Run a gateway on fakes that accepts the tokens of one issuer; its product may be as the settings say."""
     settings = stated_settings(**({"auth_issuers": [issuer]} | changes))
-    gateway = FakeGateway(settings, TokenVerifier.of(settings))
+    heard = product.of(settings) if real_product else None
+    gateway = FakeGateway(settings, TokenVerifier.of(settings), heard)
     async with running(gateway.app) as gateway.url:
         yield gateway
 

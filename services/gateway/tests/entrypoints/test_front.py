@@ -123,6 +123,7 @@ async def test_browsers_may_call_from_the_configured_origins_only(accepted: Issu
             exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
     assert exposed == [
         "ETag",
+        "Link",
         "Location",
         "Position",
         "Retry-After",

@@ -87,12 +87,13 @@ class Desk:
         """
         command = self._command(order)
         text = self._ids.write(command.id, command.tenant_id, command.type.service)
-        with structlog.contextvars.bound_contextvars(command_id=str(command.id)):
-            try:
-                reply = await self._publish(command, text, order.patience)
-            except ProblemError:
-                COMMANDS.labels(command.type.name, "unavailable").inc()
-                raise
+        # For the rest of the request: whoever catches what fails here, or after it, names the command as well.
+        structlog.contextvars.bind_contextvars(command_id=str(command.id))
+        try:
+            reply = await self._publish(command, text, order.patience)
+        except ProblemError:
+            COMMANDS.labels(command.type.name, "unavailable").inc()
+            raise
         result = "pending" if reply is None else "accepted" if is_accepted(reply.outcome.status) else "rejected"
         COMMANDS.labels(command.type.name, result).inc()
         return Taken(command_id=text, reply=reply)

@@ -12,6 +12,7 @@ from gateway.entrypoints import answers, bodies, conditions, queries
 from gateway.entrypoints.admission import Admission
 from gateway.entrypoints.bookings import NoBody
 from gateway.entrypoints.changes import Change, Changes
+from gateway.entrypoints.pages import Pages
 from production_contracts.artists import ArtistPatch, ArtistRequest
 from production_contracts.commands import AmendArtist, ArchiveArtist, CreateArtist
 from production_contracts.records import Record
@@ -25,11 +26,12 @@ COLLECTION: Final = "/v1/artists"
 class Artists:
     """The operations on artists."""
 
-    def __init__(self, admission: Admission, changes: Changes, reader: Reader) -> None:
-        """Let in, change and read through these."""
+    def __init__(self, admission: Admission, changes: Changes, reader: Reader, pages: Pages) -> None:
+        """Let in, change, read and answer through these."""
         self._admission = admission
         self._changes = changes
         self._reader = reader
+        self._pages = pages
 
     async def create(self, request: Request) -> Response:
         """``POST /v1/artists``."""
@@ -69,7 +71,7 @@ class Artists:
         """``GET /v1/artists``."""
         principal = await self._admission.admit(request, Permission.ROSTER_READ)
         inquiry = queries.inquiry(request, COLLECTION, queries.read(request, queries.ArtistQuery))
-        return answers.content(request, await self._reader.pass_on(principal, "tenancy", inquiry))
+        return self._pages.answer(request, principal, await self._reader.pass_on(principal, "tenancy", inquiry))
 
     async def show(self, request: Request) -> Response:
         """``GET /v1/artists/{id}``."""

@@ -11,6 +11,7 @@ from gateway.application.sealing import Sealing
 from gateway.entrypoints import answers, bodies, conditions, queries
 from gateway.entrypoints.admission import Admission
 from gateway.entrypoints.changes import Change, Changes
+from gateway.entrypoints.pages import Pages
 from production_contracts.bookings import BookingPatch, BookingRequest, CancelRequest, RescheduleRequest
 from production_contracts.commands import (
     AmendBooking,
@@ -33,12 +34,13 @@ class NoBody(Asked):
 class Bookings:
     """The operations on bookings."""
 
-    def __init__(self, admission: Admission, changes: Changes, reader: Reader, sealing: Sealing) -> None:
-        """Let in, change, read and seal through these."""
+    def __init__(self, admission: Admission, changes: Changes, reader: Reader, sealing: Sealing, pages: Pages) -> None:
+        """Let in, change, read, seal and answer through these."""
         self._admission = admission
         self._changes = changes
         self._reader = reader
         self._sealing = sealing
+        self._pages = pages
 
     async def create(self, request: Request) -> Response:
         """``POST /v1/bookings``."""
@@ -85,7 +87,7 @@ class Bookings:
         principal = await self._admission.admit(request, Permission.BOOKINGS_READ)
         query = queries.read(request, queries.BookingQuery)
         inquiry = queries.inquiry(request, COLLECTION, query)
-        return answers.content(request, await self._reader.bookings(principal, inquiry))
+        return self._pages.answer(request, principal, await self._reader.bookings(principal, inquiry))
 
     async def show(self, request: Request) -> Response:
         """``GET /v1/bookings/{id}``."""

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from gateway.application.desk import Desk, Order, Taken
 from gateway.application.sealing import Sealing
+from gateway.application.usage import Usage
 from gateway.domain.fingerprints import Fingerprints
 from gateway.domain.preferences import patience
 from gateway.entrypoints import answers, conditions, origins
@@ -45,12 +46,13 @@ class Change:
 class Changes:
     """Carries out changes."""
 
-    def __init__(self, desk: Desk, sealing: Sealing, fingerprints: Fingerprints, waits: Waits) -> None:
-        """Place orders at ``desk``."""
+    def __init__(self, desk: Desk, sealing: Sealing, fingerprints: Fingerprints, waits: Waits, usage: Usage) -> None:
+        """Place orders at ``desk``, and tell ``usage`` of them."""
         self._desk = desk
         self._sealing = sealing
         self._fingerprints = fingerprints
         self._waits = waits
+        self._usage = usage
 
     async def carry_out(self, request: Request, change: Change, collection: str) -> Response:
         """Carry out a change to something that stands in ``collection``, and answer.
@@ -70,7 +72,12 @@ class Changes:
             expected_versions=versions,
             idempotency=None if key is None else self._idempotency(request, change.asked, key, stated),
         )
-        taken = await self._desk.take(order)
+        try:
+            taken = await self._desk.take(order)
+        except ProblemError as problem:
+            self._usage.failed(order.principal, order.data, problem)
+            raise
+        self._usage.answered(order.principal, order.data, taken.reply)
         if taken.reply is None:
             return answers.pending(taken, wanted.applied)
         if is_accepted(taken.reply.outcome.status):

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from gateway.application.reader import Reader
 from gateway.entrypoints import answers, queries
 from gateway.entrypoints.admission import Admission
+from gateway.entrypoints.pages import Pages
 from production_contracts.events import STREAMS
 from production_contracts.roles import Permission
 
@@ -17,10 +18,11 @@ READ_STREAM: Final = {"booking": Permission.BOOKINGS_READ, "tenancy": Permission
 class Records:
     """The operations on what is on record; every role may read it, and the audit trail those who may read that."""
 
-    def __init__(self, admission: Admission, reader: Reader) -> None:
-        """Let in and read through these."""
+    def __init__(self, admission: Admission, reader: Reader, pages: Pages) -> None:
+        """Let in, read and answer through these."""
         self._admission = admission
         self._reader = reader
+        self._pages = pages
 
     async def events(self, request: Request) -> Response:
         """``GET /v1/events``."""
@@ -50,4 +52,4 @@ class Records:
         """``GET /v1/members``."""
         principal = await self._admission.admit(request, Permission.MEMBERS_READ)
         inquiry = queries.inquiry(request, "/v1/members", queries.read(request, queries.MemberQuery))
-        return answers.content(request, await self._reader.members(principal, inquiry))
+        return self._pages.answer(request, principal, await self._reader.members(principal, inquiry))

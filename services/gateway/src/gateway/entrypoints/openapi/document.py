@@ -45,6 +45,11 @@ _STRING: Final = {"type": "string"}
 _NUMBER: Final = {"type": "integer", "minimum": 0}
 RESPONSE_HEADERS: Final = {
     "ETag": _header("The version in quotes; of lists, a hash", _STRING, '"1"'),
+    "Link": _header(
+        "Of lists, where switched on for the tenant: the next page (RFC 8288)",
+        _STRING,
+        '<?cursor=MDE5&limit=50>; rel="next"',
+    ),
     "Location": _header("Where it stands", _STRING, f"/v1/bookings/{examples.BOOKING_ID}"),
     "Position": _header("The position of the stream that this was read or decided at", _NUMBER, 41),
     "Retry-After": _header("Seconds to wait before another try", _NUMBER, 2),
@@ -193,6 +198,8 @@ def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     tagged = ["ETag", "Position"]
+    if operation.query is not None and "cursor" in operation.query.model_fields:
+        tagged.append("Link")
     main: dict[str, Any] = {
         "description": "Created" if operation.creates else "As asked",
         "headers": _headers([*tagged, *(["Location"] if operation.creates else [])]),
