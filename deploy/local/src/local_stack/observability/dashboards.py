@@ -250,6 +250,19 @@ _REQUESTS: Final = Dashboard(
                     "result",
                 ),
                 _counted(
+                    "Events for PostHog",
+                    "dropped, lost: PostHog shows less than there was, and nothing else suffers.",
+                    "product_events_total",
+                    "result",
+                ),
+                _counted(
+                    "Flags, by who said what they are",
+                    "default for a flag that PostHog has: it is away, or its key is wrong.",
+                    "product_flags_total",
+                    "flag",
+                    "source",
+                ),
+                _counted(
                     "Refused calls on their way to the audit trail",
                     "lost: they stand in the log only.",
                     "gateway_refusals_total",
