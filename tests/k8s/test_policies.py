@@ -337,7 +337,9 @@ def test_every_policy_is_tried() -> None:
     assert {policy for policy, *_ in SEEDS} == set(check.POLICIES)
 
 
-@pytest.mark.parametrize(("policy", "name", "seed", "told"), SEEDS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("policy", "name", "seed", "told"), SEEDS, ids=lambda value: getattr(value, "__name__", str(value))[:40]
+)
 def test_a_seeded_violation_is_found(
     altered: Callable[[str], Rendering], policy: Policy, name: str, seed: Seed, told: str
 ) -> None:
