@@ -120,6 +120,8 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> Non
                 "from local_stack.process import Child\n"
                 "child = Child('c', ['sleep', '600'], log=Path(sys.argv[1]) / 'log', folder=Path('/'))\n"
                 "child.start()\n"
+                "while Path(f'/proc/{child.pid}/comm').read_text().strip() != 'sleep':\n"
+                "    time.sleep(0.01)  # whoever starts it ties it to us first\n"
                 "print(child.pid, flush=True)\n"
                 "time.sleep(600)\n"
             ),
