@@ -254,7 +254,7 @@ def journal(service: str) -> tuple[Table, ...]:
         ),
         Table(service=service, name="leases", may="select insert update", whose="nobody"),
         Table(service=service, name="epoch", may="select", whose="nobody"),
-        Table(service=service, name="alembic_version", may="", whose="nobody"),
+        Table(service=service, name="alembic_version", may="select", whose="nobody"),
     )
 
 

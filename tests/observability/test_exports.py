@@ -17,6 +17,8 @@ from local_stack.system import SystemAddresses
 
 Exported = dict[str, dict[str, set[frozenset[str]]]]
 """By service and metric, the sets of labels that its samples have; none where it has no sample yet."""
+SWITCHED_OFF = {"product_events_total"}
+"""Exported only where there is a key for PostHog."""
 
 
 async def scrape(session: aiohttp.ClientSession, url: str) -> dict[str, set[frozenset[str]]]:
@@ -52,7 +54,7 @@ async def exported(system: SystemAddresses, session: aiohttp.ClientSession) -> E
 
 async def test_the_services_export_what_the_code_says(exported: Exported) -> None:
     told = exports()
-    assert set().union(*exported.values()) >= told.keys(), "each metric is exported by somebody"
+    assert set().union(*exported.values()) >= told.keys() - SWITCHED_OFF, "each metric is exported by somebody"
     for service, families in exported.items():
         for name, labels in families.items():
             assert labels <= {frozenset(told[name].labels)}, f"{service}: {name}"

@@ -135,10 +135,12 @@ def _skip_position() -> None:
 def _publish_first() -> None:
     publish = Relay._publish_lane  # noqa: SLF001 - as above
 
-    async def mark_then_publish(self: Relay, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]) -> None:
+    async def mark_then_publish(
+        self: Relay, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]
+    ) -> tuple[int, dict[UUID, int]]:
         async with self._database.statement() as connection:
             await journal.mark_published(connection, {tenant: position for tenant, position, _ in waiting})
-        await publish(self, lane, waiting)
+        return await publish(self, lane, waiting)
 
     _replace(Relay, "_publish_lane", mark_then_publish)
 
@@ -146,8 +148,10 @@ def _publish_first() -> None:
 def _publish_backwards() -> None:
     publish = Relay._publish_lane  # noqa: SLF001 - as above
 
-    async def publish_reversed(self: Relay, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]) -> None:
-        await publish(self, lane, waiting[::-1])
+    async def publish_reversed(
+        self: Relay, lane: int, waiting: list[tuple[UUID, int, KafkaRecord]]
+    ) -> tuple[int, dict[UUID, int]]:
+        return await publish(self, lane, waiting[::-1])
 
     _replace(Relay, "_publish_lane", publish_reversed)
 
