@@ -6,6 +6,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from signal import Signals
 
@@ -41,6 +42,17 @@ def test_free_ports_are_all_different_whoever_asks_for_them() -> None:
     own = free_ports(50)
     given = [*own, *(int(port) for other in others for port in other.communicate()[0].split())]
     assert len(set(given)) == len(given) == 200
+
+
+def test_free_ports_are_found_where_the_count_of_before_is_spoilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    counter = tmp_path / f"production-tool-{os.getuid()}.ports"
+    counter.write_text("spoilt")
+    first, second = free_ports(1), free_ports(1)
+    assert first != second
+    assert counter.read_text().isdecimal()
 
 
 def test_no_free_port_is_one_that_the_system_gives_to_connections() -> None:

@@ -61,7 +61,8 @@ def free_ports(count: int) -> list[int]:
     with (Path(tempfile.gettempdir()) / f"production-tool-{os.getuid()}.ports").open("a+") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
         counter.seek(0)
-        last = int(counter.read() or 0)
+        read = counter.read()
+        last = int(read) if read.isdecimal() else 0  # it is new, or was spoilt: any number will do
         for number in range(last + 1, last + 1 + len(_CHOICE)):
             port = _CHOICE[number % len(_CHOICE)]
             if not is_busy(port):
