@@ -25,9 +25,14 @@ from production_contracts.times import format_timestamp
 from servicekit.audit import store
 from servicekit.audit.chain import Asked, Decided, Entered, Link, begin, enter
 
-_LOCK = text("""
+_LOCK_IF_ALL_ARE_THERE = text("""
+    with present as materialized (
+        select count(*) as number from streams where tenant_id = any (cast(:tenants as uuid[]))
+    )
     select tenant_id, position, last_at, deleted, audited, audited_digest, audited_from from streams
-    where tenant_id = any (cast(:tenants as uuid[])) order by tenant_id for update
+    where tenant_id = any (cast(:tenants as uuid[]))
+        and (select number from present) = cardinality(cast(:tenants as uuid[]))
+    order by tenant_id for update
 """)
 _ADD_STREAMS = text("""
     insert into streams (tenant_id) select t from unnest(cast(:tenants as uuid[])) t order by t
@@ -99,8 +104,10 @@ _POSITION_AT = text("""
     order by created_at desc, position desc limit 1
 """)
 _MARK_DELETED = text("""
-    insert into streams (tenant_id, deleted) select t, true from unnest(cast(:tenants as uuid[])) t order by t
-    on conflict (tenant_id) do update set deleted = true
+    with locked as (
+        select tenant_id from streams where tenant_id = any (cast(:tenants as uuid[])) order by tenant_id for update
+    )
+    update streams s set deleted = true from locked l where s.tenant_id = l.tenant_id
 """)
 _HEAD_AND_EPOCH = text("""
     select coalesce((select position from streams where tenant_id = :tenant), 0) as position,
@@ -228,14 +235,17 @@ class KnownOutcome:
 
 
 async def lock_streams(connection: AsyncConnection, stream: Stream, tenants: Iterable[UUID]) -> dict[UUID, Head]:
-    """Lock the tenants' streams, in order of tenant id, and tell their heads: the only lock, before any look-up."""
-    wanted = sorted(tenants)
-    while True:
-        rows = (await connection.execute(_LOCK, {"tenants": wanted})).all()
-        if len(rows) == len(wanted):
-            return {row.tenant_id: _head(row, stream) for row in rows}
-        known = {row.tenant_id for row in rows}
-        await connection.execute(_ADD_STREAMS, {"tenants": [tenant for tenant in wanted if tenant not in known]})
+    """Lock the tenants' streams, in order of tenant id, and tell their heads: the only lock, before any look-up.
+
+    Streams that are new are added before any is locked: who waited for another's new stream with locks in hand could
+    stand in its way.
+    """
+    wanted = sorted(set(tenants))
+    rows = (await connection.execute(_LOCK_IF_ALL_ARE_THERE, {"tenants": wanted})).all()
+    if len(rows) < len(wanted):
+        await connection.execute(_ADD_STREAMS, {"tenants": wanted})
+        rows = (await connection.execute(_LOCK_IF_ALL_ARE_THERE, {"tenants": wanted})).all()
+    return {row.tenant_id: _head(row, stream) for row in rows}
 
 
 def _head(row: Any, stream: Stream) -> Head:  # noqa: ANN401 - a row of the lock
@@ -444,7 +454,9 @@ async def position_at(connection: AsyncConnection, tenant_id: UUID, moment: date
 
 async def mark_deleted(connection: AsyncConnection, tenants: Iterable[UUID]) -> None:
     """Keep in mind, for good, that tenants are deleted; of some nothing else may be known here."""
-    await connection.execute(_MARK_DELETED, {"tenants": sorted(tenants)})
+    wanted = sorted(tenants)
+    await connection.execute(_ADD_STREAMS, {"tenants": wanted})
+    await connection.execute(_MARK_DELETED, {"tenants": wanted})
 
 
 async def head_and_epoch(connection: AsyncConnection, tenant_id: UUID) -> tuple[int, str]:

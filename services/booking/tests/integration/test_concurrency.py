@@ -121,6 +121,24 @@ async def test_tenants_that_are_new_to_several_instances_at_once_get_one_stream_
         assert [event["position"] for event in await bench.events(tenant)] == list(range(1, 9))
 
 
+async def test_who_waits_for_a_tenants_first_stream_holds_no_other(bench: Bench) -> None:
+    """Two that held a lock each while they waited for the other's new stream ended in a deadlock."""
+    known, new, first, second = uuid4(), uuid4(), bench.another(), bench.another()
+    artists = {tenant: await bench.add_artist(tenant) for tenant in (known, new)}
+    await bench.one(ask(known, night(artists[known])))
+    pause = first.decider.before_commit = Pause()
+    adding = asyncio.create_task(first.handle(ask(new, night(artists[new]))))
+    await pause.reached.wait()
+    waiting = asyncio.create_task(
+        second.handle(*(ask(tenant, night(artist, 1)) for tenant, artist in artists.items()))
+    )
+    await until(bench.waits_for_a_lock, "the second waits for the new stream")
+    free = "select tenant_id from streams where tenant_id = %s for update skip locked"
+    assert len(await bench.as_superuser(free, known)) == 1
+    pause.go.set()
+    assert [status for status, _ in [*await adding, *await waiting]] == [201, 201, 201]
+
+
 async def test_positions_have_no_gap_under_eight_workers_on_the_same_tenants(bench: Bench) -> None:
     tenants = [uuid4() for _ in range(4)]
     artists = {tenant: await bench.add_artist(tenant) for tenant in tenants}
