@@ -97,7 +97,7 @@ bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or pos
 test: ## Run every test, on real engines
 	@deploy/local/setup chaos checkers
 	@contracts/validation/setup
-	@$(PYTHON_BIN)/pytest -n 2 --dist loadfile
+	@$(PYTHON_BIN)/pytest -n 2
 
 lint: setup ## Check style, types and who imports whom
 	$(PYTHON_BIN)/ruff check .

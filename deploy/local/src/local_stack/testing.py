@@ -9,7 +9,8 @@ Fixtures:
     own_system: a `System` of the asking test module alone, to break.
 
 Engines are containers where a Docker engine answers, else this machine's own; the end of the run says which.
-With pytest-xdist the controlling process runs what the workers share.
+With pytest-xdist the controlling process runs what the workers share, what takes long begins first, and folders whose
+modules share a whole of their own stay together, so that it is started once.
 """
 
 import secrets
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import pytest
 
@@ -29,6 +30,10 @@ from local_stack.engines import Addresses, Engines
 from local_stack.issuer import Issuer, IssuerServer
 from local_stack.port import HOST, Ports, free_ports
 from local_stack.system import System, SystemAddresses
+
+SHARE_A_WHOLE: Final = ("tests/faults/", "tests/poison/", "tests/sealing/")
+"""Folders whose modules break or fill one running whole, a fixture of the session."""
+TAKE_LONG: Final = ("tests/", "deploy/local/tests/")
 
 _HOST_KEY = pytest.StashKey["SharedParts | RemoteParts"]()
 _INPUT = "local_stack"
@@ -151,6 +156,26 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist ships no t
     if not hasattr(node.config, "_local_stack_address"):
         node.config._local_stack_address = shared.serve()  # noqa: SLF001 - ours
     node.workerinput[_INPUT] = node.config._local_stack_address  # noqa: SLF001 - ours
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - xdist ships no types
+    """Let a worker take a file at a time, or a folder that shares a whole, in the order given below."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - an extra, as far as this plugin is concerned
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in SHARE_A_WHOLE if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, where several work: begun last, one of them alone would go on for minutes."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(TAKE_LONG))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
