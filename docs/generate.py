@@ -10,7 +10,19 @@ from typing import Any, Final
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from pages import api, limits, measurements, principals, problems, product, promises, redis_users, settings, topics
+from pages import (
+    api,
+    capacity,
+    limits,
+    measurements,
+    principals,
+    problems,
+    product,
+    promises,
+    redis_users,
+    settings,
+    topics,
+)
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings.page,
@@ -23,6 +35,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/product.md": product.page,
     "reference/promises.md": promises.page,
     "reference/measurements.md": measurements.page,
+    "reference/capacity.md": capacity.page,
 }
 _DECISIONS: Final = "decisions"
 
