@@ -29,8 +29,8 @@ _HEAD: Final = f"""\
 # Capacity
 
 What a command, a read and a delivery cost, part by part, and what that comes to for many users, computed from the
-[stored run](measurements.md): CPU time of one core of the machine named there, on which everything ran. Yours is another
-machine: measure there (`make bench ONLY=post,reads,fan-out,footprint`, copy `bench/results/latest.json` to
+[stored run](measurements.md): CPU time of one core of the machine named there, on which everything ran. Yours is
+another machine: measure there (`make bench ONLY=post,reads,fan-out,footprint`, copy `bench/results/latest.json` to
 `stored.json`, `make docs`), and this page tells of it.
 
 Assumed is this, and each figure below is proportional to it:
@@ -41,7 +41,8 @@ Assumed is this, and each figure below is proportional to it:
 - cores are half busy in the busiest hour: what is left is for a part that is gone, for peaks, and for vacuum.
 
 What is not in it: tenancy (its commands are few, and cost what booking's cost), replicas of Kafka and PostgreSQL (each
-writes what its leader writes), TLS, the ingress, the mesh, collectors of metrics and traces.
+writes what its leader writes), TLS, the ingress, the mesh, collectors of metrics and traces. What is added when, and what
+that takes, stands under [Performance](../performance.md#what-is-added-when).
 
 """
 _NONE: Final = "No run is stored yet, or not of all that is needed: `make bench ONLY=post,reads,fan-out,footprint`.\n"
