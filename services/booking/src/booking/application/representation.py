@@ -6,6 +6,7 @@ from uuid import UUID
 from booking.domain.booking import Booking, Contact, Fee, Slot, Status
 from production_contracts.bookings import SealedBooking
 from production_contracts.times import format_timestamp
+from servicekit.looks import Row
 
 
 def slot_json(slot: Slot) -> dict[str, str]:
@@ -30,6 +31,27 @@ def booking_json(booking: Booking) -> dict[str, Any]:
         "created_by": booking.created_by,
         "created_at": format_timestamp(booking.created_at),
         "updated_at": format_timestamp(booking.updated_at),
+    }
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """Write a booking from its row, as `booking_json` would, without making a booking of it: for what only passes."""
+    return {
+        "id": str(row["id"]),
+        "artist_id": str(row["artist_id"]),
+        "start_time": format_timestamp(row["start_time"]),
+        "end_time": format_timestamp(row["end_time"]),
+        "status": row["status"],
+        "title": row["title"],
+        "venue": row["venue"],
+        "notes": row["notes"],
+        "contact": row["contact"],
+        "fee": row["fee"],
+        "version": row["version"],
+        "position": row["position"],
+        "created_by": row["created_by"],
+        "created_at": format_timestamp(row["created_at"]),
+        "updated_at": format_timestamp(row["updated_at"]),
     }
 
 
