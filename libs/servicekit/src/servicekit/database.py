@@ -154,9 +154,9 @@ class Database:
                 pooled = await engine.raw_connection()
             except engine.dialect.loaded_dbapi.Error as error:
                 raise _dbapi_error(statement, error, invalidated=True) from error
+            driver: Any = pooled.driver_connection
             was_used = pooled.info.get(_USED, False)
             try:
-                driver: Any = pooled.driver_connection
                 rows: Sequence[Row] = await driver.fetch(statement, *arguments, record_class=Row)
             except (PostgresError, DriverInterfaceError, ConnectionError) as error:
                 is_cut = driver.is_closed()
