@@ -317,9 +317,7 @@ def a_booking(booking_id: UUID) -> Booking:
 
 async def test_the_events_of_one_booking_are_read_by_its_versions(explain: Explain) -> None:
     async with explain(tenant(2)) as explained:
-        await explained.look(
-            tenant(2), journal.EVENTS_OF, {"aggregate": numbered(2, 3, 4), "after": 0, "limit": 500}
-        )
+        await explained.look(tenant(2), journal.EVENTS_OF, {"aggregate": numbered(2, 3, 4), "after": 0, "limit": 500})
     assert explained.indexes("events") == {"one_event_a_version"}
     assert explained.rows_read("events") == 1
 
