@@ -123,6 +123,16 @@ as `neighbours` is.
 """
 _ALL = text(f"select {_COLUMNS} from bookings where tenant_id = :tenant order by id")  # noqa: S608
 _DELETE_ALL = text("delete from bookings where tenant_id = :tenant")
+_RESTORE = text(f"""
+    insert into bookings ({_COLUMNS})
+    select cast(:tenant as uuid), n.*
+    from json_to_recordset(cast(cast(:rows as text) as json)) as n (
+        id uuid, artist_id uuid, start_time timestamptz, end_time timestamptz, status text, title text, venue text,
+        notes json, contact json, fee json, version integer, position bigint, created_by text, created_at timestamptz,
+        updated_at timestamptz
+    ) on conflict do nothing
+""")  # noqa: S608 - the list above
+_RESTORED_AT_ONCE = 5_000
 
 
 def booking_of(row: Any) -> Booking:  # noqa: ANN401 - a row of the columns above
@@ -268,12 +278,20 @@ def listing(filters: Filters, limit: int) -> tuple[str, dict[str, Any]]:
     return query, asked
 
 
-async def all_of(connection: AsyncConnection, tenant_id: UUID) -> list[Booking]:
-    """Read all of a tenant's bookings, in order of id."""
-    return [booking_of(row) for row in await connection.execute(_ALL, {"tenant": tenant_id})]
+async def all_of(connection: AsyncConnection, tenant_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """Read the rows of all of a tenant's bookings, in order of id."""
+    return (await connection.execute(_ALL, {"tenant": tenant_id})).mappings().all()
 
 
-async def replace_all(connection: AsyncConnection, tenant_id: UUID, bookings: Sequence[Booking]) -> bool:
-    """Put a tenant's bookings in place of those that are there; False where they can't all stand."""
+async def replace_all(connection: AsyncConnection, tenant_id: UUID, bookings: Sequence[Mapping[str, Any]]) -> bool:
+    """Put bookings, as JSON has them, in place of a tenant's; False where they can't all stand.
+
+    PostgreSQL reads the JSON: it takes a fifth of what arrays of what Python has read of it take.
+    """
     await connection.execute(_DELETE_ALL, {"tenant": tenant_id})
-    return await replace(connection, [], [(tenant_id, booking) for booking in bookings])
+    for first in range(0, len(bookings), _RESTORED_AT_ONCE):
+        rows = bookings[first : first + _RESTORED_AT_ONCE]
+        asked = {"tenant": tenant_id, "rows": orjson.dumps(rows).decode()}
+        if (await connection.execute(_RESTORE, asked)).rowcount != len(rows):
+            return False
+    return True
