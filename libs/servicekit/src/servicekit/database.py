@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 from asyncpg.exceptions import InterfaceError as DriverInterfaceError
-from asyncpg.exceptions import InvalidCachedStatementError, PostgresError
+from asyncpg.exceptions import InternalClientError, InvalidCachedStatementError, PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -158,8 +158,8 @@ class Database:
             was_used = pooled.info.get(_USED, False)
             try:
                 rows: Sequence[Row] = await driver.fetch(statement, *arguments, record_class=Row)
-            except (PostgresError, DriverInterfaceError, ConnectionError) as error:
-                is_cut = driver.is_closed()
+            except (PostgresError, DriverInterfaceError, InternalClientError, ConnectionError) as error:
+                is_cut = driver.is_closed() or isinstance(error, InternalClientError | ConnectionError)
                 if is_cut:
                     pooled.invalidate()
                     if was_used:
