@@ -252,6 +252,14 @@ async def test_a_page_of_a_month_reads_no_more_than_its_tenants_year(explain: Ex
     assert explained.rows_read("bookings") <= PER_TENANT
 
 
+async def test_a_month_of_one_artist_reads_what_it_holds(explain: Explain) -> None:
+    filters = Filters(artist_id=numbered(2, 3, 0), since=MONTH.start, until=MONTH.end)
+    async with explain(tenant(2)) as explained:
+        await explained.look(tenant(2), *listed(filters))
+    assert explained.indexes("bookings") == {"bookings_by_artist"}
+    assert explained.rows_read("bookings") <= 31
+
+
 async def test_a_page_from_a_cursor_does_not_read_what_comes_before_it(explain: Explain) -> None:
     after = (FIRST + timedelta(days=500), numbered(2, 1, 500))
     async with explain(tenant(2)) as explained:
