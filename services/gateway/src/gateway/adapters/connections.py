@@ -86,8 +86,9 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def on_message_begin(self) -> None:
-        if self._waiting is None or self._waiting.done():  # more came than was asked for
+        if self._waiting is None or self._waiting.done():  # more came than was asked for, which is nobody's answer
             self.is_kept = False
+            self._answer, self._pieces = Answer(), []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
