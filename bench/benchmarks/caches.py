@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 from uuid import UUID
 
 import asyncpg
@@ -88,7 +88,7 @@ class Caches(Benchmark):
 
     async def _cached(self, tenant: UUID, artist: UUID) -> bytes:
         head = await self._database.look(tenant, HEAD, {})
-        found: bytes | None = await self._redis.get(f"month:{tenant}:{artist}")
+        found = cast("bytes | None", await self._redis.get(f"month:{tenant}:{artist}"))
         if found is None or head.deleted:
             message = "the cache was to be warm"
             raise RuntimeError(message)
