@@ -131,8 +131,21 @@ async def store(database: Database, history: History) -> None:
             else:
                 constraint = f"constraint {index['name']} {index['as_constraint']}"
                 await connection.execute(f"alter table {index['on_table']} add {constraint}")
-        for table in (*_TABLES, "streams", "artists"):
-            await connection.execute(f"vacuum (freeze, analyze) {table}")
-        await connection.execute("checkpoint")
+        await _settle(connection)
     finally:
         await connection.close()
+
+
+async def settle(database: Database) -> None:
+    """Leave a database as a long-lived one is: vacuumed, frozen and analysed, so that plans are those of every day."""
+    connection = await asyncpg.connect(database.superuser_dsn)
+    try:
+        await _settle(connection)
+    finally:
+        await connection.close()
+
+
+async def _settle(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    for table in (*_TABLES, "streams", "artists"):
+        await connection.execute(f"vacuum (freeze, analyze) {table}")
+    await connection.execute("checkpoint")

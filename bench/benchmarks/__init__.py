@@ -3,6 +3,7 @@
 from typing import Final
 
 from bench.benchmark import Benchmark
+from bench.benchmarks.caches import Caches
 from bench.benchmarks.drain import DrainHotTenant, DrainLimit, DrainOneByOne, DrainTwoConsumers
 from bench.benchmarks.fanout import FanOut, Rooms
 from bench.benchmarks.footprint import Footprint
@@ -22,6 +23,7 @@ _ALL: Final[tuple[type[Benchmark], ...]] = (
     Latency,
     Arrival,
     Reads,
+    Caches,
     FanOut,
     Rooms,
     Stored,

@@ -15,7 +15,9 @@ from local_stack.port import HOST
 from local_stack.services import Instance
 from notifications.adapters import recent
 
-SOCKETS: Final = 1_000
+ROOMS: Final = 10
+SOCKETS_A_ROOM: Final = 100
+"""Of one user, who may have no more at an instance; a thousand in all."""
 MIB: Final = 1024 * 1024
 
 
@@ -42,15 +44,17 @@ class Footprint(Benchmark):
                 found[f"{name}, cold start"] = time.perf_counter() - began
             held = Processes({name: [one.child.pid] for name, one in started.items()}).resident_bytes()
             found |= {f"{name}, idle": size / MIB for name, size in held.items()}
-            (room,) = new_tenants(1)
             notifications = started["notifications"]
             audience = Audience(
                 host=HOST,
                 port=notifications.port,
                 redis_url=self.stage.addresses.redis_url,
                 server=notifications.child.pid,
-                rooms=[(str(tenant_id(room)), self.stage.issuer.token(tenant=room, user=USER))],
-                sockets_a_room=SOCKETS,
+                rooms=[
+                    (str(tenant_id(room)), self.stage.issuer.token(tenant=room, user=f"{USER}-{number}"))
+                    for number, room in enumerate(new_tenants(ROOMS))
+                ],
+                sockets_a_room=SOCKETS_A_ROOM,
                 seconds=0.5,
                 script=recent._PUBLISH,  # noqa: SLF001 - as the consumer tells it
             )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from bench.baselines import bare
 from bench.benchmark import Benchmark, Goal, Line, Measured
+from bench.history import settle
 from bench.stage import add_artists, new_tenants, tenant_id
 from bench.statistics import percentile
 from bench.systems import USER, System, monolith, ours
@@ -50,6 +51,7 @@ class Reads(Benchmark):
             for database in databases:
                 await add_artists(database, workload.artists)
                 await bare.drain(database.dsn, workload)
+                await settle(database)
             tokens = {tenant_id(name): self.stage.issuer.token(tenant=name, user=USER) for name in names}
             self.bookings, self._months = _paths(workload, tokens)
             self.system = stack.enter_context(ours(self.stage, databases[0], []))

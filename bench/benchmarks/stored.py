@@ -25,11 +25,16 @@ TENANTS: Final = 100
 ARTISTS: Final = 28
 NIGHTS: Final = 357
 """Of each artist at scale 1: a million bookings. Ten times as many are ten million, in twenty years of every second."""
-FEW_NIGHTS: Final = 4
+FEW_ARTISTS: Final = 2
+FEW_NIGHTS: Final = 50
+"""Ten thousand bookings, as close to each other as the many: a month or ninety days of an artist hold as much."""
 COMMANDS: Final = 4_000
 NIGHTS_A_ROUND: Final = 20
 """More than any artist is booked in one round."""
 SECONDS: Final = 2.0
+MONTH: Final = timedelta(days=30)
+PAGE: Final = 50
+"""Events a page: fewer than a tenant has, also of the few."""
 READS: Final = ("a month", "availability", "events after")
 _NO_MORE: Final = Goal(at_most=1.3)
 
@@ -57,7 +62,8 @@ class Stored(Benchmark):
             self._tokens = {tenant_id(name): self.stage.issuer.token(tenant=name, user=USER) for name in self._names}
             artists = {tenant: [uuid7() for _ in range(ARTISTS)] for tenant in self._tokens}
             self._many = History(artists=artists, nights=self.scaled(NIGHTS, least=FEW_NIGHTS))
-            self._few = History(artists=artists, nights=FEW_NIGHTS)
+            few = {tenant: found[:FEW_ARTISTS] for tenant, found in artists.items()}
+            self._few = History(artists=few, nights=FEW_NIGHTS)
             self._database = stack.enter_context(self.stage.database("booking"))
             await store(self._database, self._many)
             self._round = 0
@@ -98,19 +104,19 @@ class Stored(Benchmark):
         return found
 
     def _paths(self, history: History, read: str) -> list[tuple[str, str]]:
-        """Choose reads at random, over everybody and the whole time."""
+        """Choose reads at random, over everybody and the whole time; each finds as much as any other."""
         choice = random.Random(1)  # noqa: S311 - the same each time
         paths = []
         for _ in range(2_000):
             tenant = choice.choice(list(history.artists))
             artist = choice.choice(list(history.artists[tenant]))
-            start = FIRST_NIGHT + timedelta(days=choice.randrange(history.nights * EVERY))
-            window = f"from={start:%Y-%m-%dT%H:%M:%SZ}&to={start + timedelta(days=30):%Y-%m-%dT%H:%M:%SZ}"
-            after = choice.randrange(history.nights * ARTISTS)
+            start = FIRST_NIGHT + timedelta(days=choice.randrange(history.nights * EVERY - MONTH.days))
+            window = f"from={start:%Y-%m-%dT%H:%M:%SZ}&to={start + MONTH:%Y-%m-%dT%H:%M:%SZ}"
+            after = choice.randrange(history.bookings // len(history.artists) - PAGE + 1)
             path = {
                 "a month": f"/v1/bookings?artist_id={artist}&{window}",
                 "availability": f"/v1/artists/{artist}/availability?{window}",
-                "events after": f"/v1/events?after={after}&limit=100",
+                "events after": f"/v1/events?after={after}&limit={PAGE}",
             }[read]
             paths.append((self._tokens[tenant], path))
         return paths

@@ -55,7 +55,7 @@ async def test_a_booking_is_stored_with_its_event_and_its_outcome(
     own = Database(database.url, pool_size=1)
     try:
         async with own.reading(TENANT) as connection:
-            stored = await bookings.get(connection, TENANT, UUID(made["id"]))
+            stored = (await bookings.load(connection, [(TENANT, UUID(made["id"]))])).get((TENANT, UUID(made["id"])))
             events = await journal.events_after(connection, "booking", TENANT, position - 1, 10)
             assert await journal.head(connection, TENANT) == position
     finally:

@@ -60,8 +60,8 @@ def _git(*words: str) -> "subprocess.CompletedProcess[bytes]":
 
 SAME_SCHEMA: Final = Version(
     name="the version before this one",
-    commit="79d4ebc38bd0011087094ad93b86c9fe205fe252",
-    revisions={"booking": "0005", "tenancy": "0006"},
+    commit="1c4810e16fcf5ab6cc627c1560c42b62676266d7",
+    revisions={"booking": "0006", "tenancy": "0006"},
 )
 """Both versions decide at once. When a migration comes, this becomes the version that it is to be expanded from."""
 

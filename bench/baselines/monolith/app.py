@@ -233,7 +233,7 @@ class Monolith:
         booking_id = conditions.path_id(request)
         async with self._engine.begin() as connection:
             position = await store.open_reading(connection, principal.tenant_id)
-            booking = await bookings.get(connection, principal.tenant_id, booking_id)
+            booking = await store.booking(connection, principal.tenant_id, booking_id)
         if booking is None:
             raise ProblemError(kinds.NOT_FOUND, NOT_THERE)
         return _answer(request, orjson.dumps(booking_json(booking)), version_tag(booking.version), position)
@@ -250,7 +250,7 @@ class Monolith:
         )
         async with self._engine.begin() as connection:
             position = await store.open_reading(connection, principal.tenant_id)
-            found = await bookings.select(connection, principal.tenant_id, filters, asked.limit + 1)
+            found = await store.listed(connection, principal.tenant_id, filters, asked.limit + 1)
         page = {"items": [booking_json(booking) for booking in found[: asked.limit]], "next_cursor": None}
         body = orjson.dumps(page)
         tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'

@@ -13,6 +13,9 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from booking.adapters import bookings
+from booking.adapters.bookings import Filters
+from booking.domain.booking import Booking
 from servicekit.audit.chain import Entered, Link, begin
 
 _TAKE_POSITION = text("""
@@ -66,6 +69,7 @@ _TELL = text(f"""
     ), {_ENTER}
 """)  # noqa: S608 - the text above
 _LOG = text(f"with {_ENTER}")
+_BOOKING = text("select * from bookings where tenant_id = :tenant and id = :id")
 _HEAD = text("""
     select coalesce((select position from streams where tenant_id = :tenant), 0)
     from (select set_config('app.tenant_ids', cast(:opened as text), true)) as opened
@@ -147,3 +151,15 @@ def _entry(entered: Entered) -> dict[str, Any]:
 async def open_reading(connection: AsyncConnection, tenant: UUID) -> int:
     """Open the transaction to a tenant, and tell the head of its stream."""
     return int((await connection.execute(_HEAD, {"tenant": tenant, "opened": f"{{{tenant}}}"})).scalar_one())
+
+
+async def booking(connection: AsyncConnection, tenant: UUID, booking_id: UUID) -> Booking | None:
+    """Read one booking."""
+    row = (await connection.execute(_BOOKING, {"tenant": tenant, "id": booking_id})).one_or_none()
+    return None if row is None else bookings.booking_of(row)
+
+
+async def listed(connection: AsyncConnection, tenant: UUID, filters: Filters, limit: int) -> list[Booking]:
+    """List bookings, by the query by which booking lists them."""
+    query, asked = bookings.listing(filters, limit)
+    return [bookings.booking_of(row) for row in await connection.execute(text(query), {**asked, "tenant": tenant})]

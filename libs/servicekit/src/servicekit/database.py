@@ -4,22 +4,30 @@ Row-level security reads the setting ``app.tenant_ids``; it is set for the trans
 PgBouncer in transaction mode) and reads as no tenant where it was not set.
 """
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from asyncpg.exceptions import InvalidCachedStatementError
+from asyncpg.exceptions import InterfaceError as DriverInterfaceError
+from asyncpg.exceptions import InternalClientError, InvalidCachedStatementError, PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from servicekit import tracing
 from servicekit.access import DatabaseAccess
+from servicekit.looks import Look, Row, Seen
 
 _OPEN = text("select set_config('app.tenant_ids', :tenants, true)")
+
+_SPAN: Final = {"db.system": "postgresql"}
+_USED: Final = "used"
+"""What a pooled connection says of itself that has carried out a look before: it may have been cut since."""
 
 _TRANSIENT_CLASSES = ("08", "28", "3D", "40", "53", "57", "58")
 _TRANSIENT_CODES = ("25006", "55000", "55P03")
@@ -45,6 +53,11 @@ def is_transient(error: BaseException) -> bool:
             )
         return code[:2] in _TRANSIENT_CLASSES or code in _TRANSIENT_CODES
     return False
+
+
+def _dbapi_error(statement: str, error: BaseException, *, invalidated: bool) -> DBAPIError:
+    """Raise what the driver raised as SQLAlchemy does, and like it without the values that were sent."""
+    return DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=invalidated)
 
 
 async def open_to(connection: AsyncConnection, tenants: Collection[UUID]) -> None:
@@ -90,7 +103,6 @@ class Database:
         self._replica: AsyncEngine | None = None if replica is None else pool(DatabaseAccess.of(replica))
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self.engine.execution_options(**reading)
-        self._reading_replica = None if self._replica is None else self._replica.execution_options(**reading)
 
     @property
     def has_replica(self) -> bool:
@@ -121,11 +133,46 @@ class Database:
         async with self._opened(self._reading, (tenant_id,)) as connection:
             yield connection
 
-    @asynccontextmanager
-    async def reading_replica(self, tenant_id: UUID) -> AsyncIterator[AsyncConnection]:
-        """Open the same on the replica, which may be behind; on the database itself where there is none."""
-        async with self._opened(self._reading_replica or self._reading, (tenant_id,)) as connection:
-            yield connection
+    async def look(self, tenant_id: UUID, look: Look, values: Mapping[str, Any], *, replica: bool = False) -> Seen:
+        """Look at one tenant, in one round trip; with ``replica`` at the replica, which may be behind, if there is one.
+
+        Raises:
+            DBAPIError: as of any statement.
+        """
+        engine = (self._replica or self.engine) if replica else self.engine
+        with tracing.calling("look", {**_SPAN, "db.statement": look.statement}):
+            return Seen.of(await self._fetch(engine, look.statement, look.arguments(tenant_id, values)))
+
+    @staticmethod
+    async def _fetch(engine: AsyncEngine, statement: str, arguments: Sequence[Any]) -> Sequence[Row]:
+        """Carry out a statement by itself, by the driver on a connection of the pool: SQLAlchemy's part in it is most.
+
+        A connection that was cut while it lay in the pool is replaced; one whose answer did not come is not used again.
+        """
+        while True:
+            try:
+                pooled = await engine.raw_connection()
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise _dbapi_error(statement, error, invalidated=True) from error
+            driver: Any = pooled.driver_connection
+            was_used = pooled.info.get(_USED, False)
+            try:
+                rows: Sequence[Row] = await driver.fetch(statement, *arguments, record_class=Row)
+            except (PostgresError, DriverInterfaceError, InternalClientError, ConnectionError) as error:
+                is_cut = driver.is_closed() or isinstance(error, InternalClientError | ConnectionError)
+                if is_cut:
+                    pooled.invalidate()
+                    if was_used:
+                        continue
+                raise _dbapi_error(statement, error, invalidated=is_cut) from error
+            except (asyncio.CancelledError, Exception):
+                pooled.invalidate()
+                raise
+            else:
+                pooled.info[_USED] = True
+                return rows
+            finally:
+                pooled.close()
 
     @asynccontextmanager
     async def _opened(self, engine: AsyncEngine, tenants: Collection[UUID]) -> AsyncIterator[AsyncConnection]:

@@ -24,6 +24,7 @@ from production_contracts.problems import TYPE_PREFIX
 from production_contracts.times import format_timestamp
 from servicekit.audit import store
 from servicekit.audit.chain import Asked, Decided, Entered, Link, begin, enter
+from servicekit.looks import Look
 
 _LOCK_IF_ALL_ARE_THERE = text("""
     with present as materialized (
@@ -86,14 +87,18 @@ _APPEND_LOG = text("""
     ) as n (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
 """)
 _EVENT_COLUMNS = "id, aggregate_id, event_type, event_data, version, created_at, position, actor"
-_EVENTS_AFTER = text(f"""
+_AFTER = f"""
     select {_EVENT_COLUMNS} from events
     where tenant_id = :tenant and position > :after order by position limit :limit
-""")  # noqa: S608 - the column list above
-_EVENTS_OF = text(f"""
+"""  # noqa: S608 - the column list above
+_EVENTS_AFTER = text(_AFTER)
+EVENTS_AFTER = Look(_AFTER)
+"""A tenant's events past ``after``, in order, up to ``limit``; each row is for `event_json`."""
+EVENTS_OF = Look(f"""
     select {_EVENT_COLUMNS} from events
     where tenant_id = :tenant and aggregate_id = :aggregate and position > :after order by version limit :limit
 """)  # noqa: S608 - the column list above
+"""The events of one aggregate past ``after``, as `EVENTS_AFTER`."""
 _EVENTS_BETWEEN = text(f"""
     select {_EVENT_COLUMNS}, command_id from events
     where tenant_id = :tenant and position > :after and position <= :until
@@ -109,10 +114,8 @@ _MARK_DELETED = text("""
     )
     update streams s set deleted = true from locked l where s.tenant_id = l.tenant_id
 """)
-_HEAD_AND_EPOCH = text("""
-    select coalesce((select position from streams where tenant_id = :tenant), 0) as position,
-           (select name::text from epoch) as epoch
-""")
+EPOCH = Look("select name::text as epoch from epoch")
+"""The name of this history."""
 _OUTCOME = text("""
     select l.status, l.body, l.position, l.position <= s.published as published
     from command_log l join streams s on s.tenant_id = l.tenant_id
@@ -381,7 +384,7 @@ def _enter(
 
 
 def _told(event: StoredEvent, stream: Stream) -> dict[str, Any]:
-    """Write an event as `_event` reads it once it is stored."""
+    """Write an event as `event_json` reads it once it is stored."""
     return {
         "stream": stream,
         "position": event.position,
@@ -401,10 +404,11 @@ async def audited_events(
     """Read a tenant's events of positions ``(after, until]``, by position: each with the command that made it."""
     asked = {"tenant": tenant_id, "after": after, "until": until}
     rows = await connection.execute(_EVENTS_BETWEEN, asked)
-    return {row.position: (row.command_id, _event(row, stream)) for row in rows}
+    return {row.position: (row.command_id, event_json(row, stream)) for row in rows}
 
 
-def _event(row: Any, stream: str) -> dict[str, Any]:  # noqa: ANN401 - a row of the columns above
+def event_json(row: Any, stream: str) -> dict[str, Any]:  # noqa: ANN401 - a row of the columns above
+    """Write a stored event as the JSON object of `events.Event`."""
     return {
         "stream": stream,
         "position": row.position,
@@ -423,15 +427,7 @@ async def events_after(
 ) -> list[dict[str, Any]]:
     """Read a tenant's events past a position, in order, as JSON objects of `events.Event`."""
     rows = await connection.execute(_EVENTS_AFTER, {"tenant": tenant_id, "after": after, "limit": limit})
-    return [_event(row, stream) for row in rows]
-
-
-async def events_of(
-    connection: AsyncConnection, stream: str, tenant_id: UUID, *, aggregate_id: UUID, after: int, limit: int
-) -> list[dict[str, Any]]:
-    """Read the events of one aggregate past a position, in order, as JSON objects of `events.Event`."""
-    found = {"tenant": tenant_id, "aggregate": aggregate_id, "after": after, "limit": limit}
-    return [_event(row, stream) for row in await connection.execute(_EVENTS_OF, found)]
+    return [event_json(row, stream) for row in rows]
 
 
 async def head(connection: AsyncConnection, tenant_id: UUID) -> int:
@@ -457,12 +453,6 @@ async def mark_deleted(connection: AsyncConnection, tenants: Iterable[UUID]) -> 
     wanted = sorted(tenants)
     await connection.execute(_ADD_STREAMS, {"tenants": wanted})
     await connection.execute(_MARK_DELETED, {"tenants": wanted})
-
-
-async def head_and_epoch(connection: AsyncConnection, tenant_id: UUID) -> tuple[int, str]:
-    """Tell the head of a tenant's stream and the name of this history."""
-    row = (await connection.execute(_HEAD_AND_EPOCH, {"tenant": tenant_id})).one()
-    return row.position, row.epoch
 
 
 async def outcome(
@@ -503,7 +493,7 @@ async def unpublished_events(
         {"tenants": [t for t, _ in tenants], "published": [p for _, p in tenants], "limit": limit},
     )
     return [
-        UnpublishedEvent(tenant_id=row.tenant_id, event=_event(row, stream), traceparent=row.traceparent)
+        UnpublishedEvent(tenant_id=row.tenant_id, event=event_json(row, stream), traceparent=row.traceparent)
         for row in rows
     ]
 

@@ -5,8 +5,8 @@ from one snapshot and says in ``Position`` up to where.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,6 +27,7 @@ from production_contracts.roles import Permission, may
 from servicekit import journal
 from servicekit.audit import store
 from servicekit.database import Database, is_transient
+from servicekit.looks import HEAD, Look, Row, Seen
 from servicekit.problems import NOT_THERE, ProblemError
 from servicekit.removals import TENANT_DELETED
 from servicekit.tokens import Principal, TokenVerifier
@@ -61,8 +62,34 @@ class Snapshot:
 
     def answer(self, body: Any, *, position: int | None = None) -> Response:  # noqa: ANN401 - whatever JSON there is
         """Write a body with the snapshot's position; of the past, with the one that it was read at."""
-        at = self.position if position is None else position
-        return Response(orjson.dumps(body), headers={"Position": str(at)}, media_type="application/json")
+        return answer(body, self.position if position is None else position)
+
+
+def answer(body: Any, position: int) -> Response:  # noqa: ANN401 - whatever JSON there is
+    """Write a body with the position that it was read at."""
+    return Response(orjson.dumps(body), headers={"Position": str(position)}, media_type="application/json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """What a look saw for whoever asked."""
+
+    principal: Principal
+    seen: Seen
+
+    @property
+    def position(self) -> int:
+        """The head of the tenant's stream."""
+        return self.seen.position
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows, as of that head."""
+        return self.seen.rows
+
+    def answer(self, body: Any) -> Response:  # noqa: ANN401 - whatever JSON there is
+        """Write a body with the position that it was read at."""
+        return answer(body, self.position)
 
 
 class Owner:
@@ -87,11 +114,10 @@ class Owner:
             raise ProblemError(problems.FORBIDDEN, f"this needs the permission {permission}")
         return principal
 
-    @asynccontextmanager
-    async def snapshot(
-        self, request: Request, at_least: int = 0, *, needs: Permission | None = None, replica: bool = False
-    ) -> AsyncIterator[Snapshot]:
-        """Open a snapshot for whoever asks, which holds at least the events up to a position; ``needs`` as above.
+    async def look(
+        self, request: Request, asked: Look, values: Mapping[str, Any], at_least: int = 0, *, replica: bool = True
+    ) -> Sight:
+        """Look for whoever asks, at a state that holds at least the events up to a position.
 
         A ``replica`` will do where all that is read follows from the events. It is asked no earlier than it holds
         what the database itself does: whoever was answered reads what they wrote, wherever they read it. Where it is
@@ -100,15 +126,59 @@ class Owner:
         Raises:
             ProblemError: not authenticated, not allowed, the tenant deleted, or the position not reached in time.
         """
-        principal = await self.principal(request, needs)
+        principal = await self.principal(request)
         if replica and self._database.has_replica:
-            async with AsyncExitStack() as stack:
-                snapshot = await self._replicated(principal, at_least, stack)
-                if snapshot is not None:
-                    yield snapshot
-                    return
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + POSITION_WAIT_S
+            seen = await self._look_at_replica(principal.tenant_id, asked, values, at_least)
+            if seen is not None:
+                return Sight(principal=principal, seen=seen)
+        waiting = _Waiting(POSITION_WAIT_S)
+        while True:
+            seen = await self._database.look(principal.tenant_id, asked, values)
+            if seen.deleted:
+                raise ProblemError(problems.FORBIDDEN, TENANT_DELETED)
+            if seen.position >= at_least:
+                return Sight(principal=principal, seen=seen)
+            if not await waiting.goes_on():
+                raise _not_reached(seen.position, at_least)
+
+    async def _look_at_replica(
+        self, tenant_id: UUID, asked: Look, values: Mapping[str, Any], at_least: int
+    ) -> Seen | None:
+        """Look at the replica as of now, or later; None where it does not get there soon.
+
+        That a tenant is deleted is asked of the database itself: a replica may not have heard.
+        """
+        now = await self._database.look(tenant_id, HEAD, {})
+        if now.deleted:
+            raise ProblemError(problems.FORBIDDEN, TENANT_DELETED)
+        wanted = max(at_least, now.position)
+        waiting = _Waiting(REPLICA_WAIT_S)
+        try:
+            while True:
+                seen = await self._database.look(tenant_id, asked, values, replica=True)
+                if seen.position >= wanted:
+                    REPLICA_READS.labels(where="replica").inc()
+                    return seen
+                if not await waiting.goes_on():
+                    break
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("replica_unavailable", error=repr(error))
+        REPLICA_READS.labels(where="primary").inc()
+        return None
+
+    @asynccontextmanager
+    async def snapshot(
+        self, request: Request, at_least: int = 0, *, needs: Permission | None = None
+    ) -> AsyncIterator[Snapshot]:
+        """Open a snapshot of the database itself, for what a look is too short for; ``needs`` as in `principal`.
+
+        Raises:
+            ProblemError: as `look`.
+        """
+        principal = await self.principal(request, needs)
+        waiting = _Waiting(POSITION_WAIT_S)
         while True:
             async with self._database.reading(principal.tenant_id) as connection:
                 head = await journal.standing(connection, principal.tenant_id)
@@ -123,49 +193,28 @@ class Owner:
                         last_at=head.last_at,
                     )
                     return
-            if clock() > deadline:
-                detail = f"this stream stands at {head.position} and has not reached {at_least} yet"
-                raise ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
-            await asyncio.sleep(_POSITION_POLL_S)
+            if not await waiting.goes_on():
+                raise _not_reached(head.position, at_least)
 
-    async def _replicated(self, principal: Principal, at_least: int, stack: AsyncExitStack) -> Snapshot | None:
-        """Open a snapshot of the replica as of now, or later; None where it does not get there soon.
 
-        That a tenant is deleted is asked of the database itself: a replica may not have heard.
-        """
-        tenant_id = principal.tenant_id
-        async with self._database.transaction([tenant_id]) as connection:
-            now = await journal.standing(connection, tenant_id)
-        if now.deleted:
-            raise ProblemError(problems.FORBIDDEN, TENANT_DELETED)
-        wanted = max(at_least, now.position)
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + REPLICA_WAIT_S
-        while True:
-            try:
-                async with AsyncExitStack() as opened:
-                    connection = await opened.enter_async_context(self._database.reading_replica(tenant_id))
-                    head = await journal.standing(connection, tenant_id)
-                    if head.position >= wanted:
-                        stack.push_async_exit(opened.pop_all())
-                        REPLICA_READS.labels(where="replica").inc()
-                        return Snapshot(
-                            connection=connection,
-                            principal=principal,
-                            tenant_id=tenant_id,
-                            position=head.position,
-                            last_at=head.last_at,
-                        )
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                _log.warning("replica_unavailable", error=repr(error))
-                break
-            if clock() > deadline:
-                break
-            await asyncio.sleep(_POSITION_POLL_S)
-        REPLICA_READS.labels(where="primary").inc()
-        return None
+class _Waiting:
+    """Patience, of so many seconds, with a position that has not been reached."""
+
+    def __init__(self, seconds: float) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + seconds
+
+    async def goes_on(self) -> bool:
+        """Wait a little; False where it has been waited for long enough."""
+        if self._clock() > self._deadline:
+            return False
+        await asyncio.sleep(_POSITION_POLL_S)
+        return True
+
+
+def _not_reached(position: int, at_least: int) -> ProblemError:
+    detail = f"this stream stands at {position} and has not reached {at_least} yet"
+    return ProblemError(problems.UNAVAILABLE, detail, headers={"Retry-After": "1"})
 
 
 def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRouter:
@@ -179,10 +228,10 @@ def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRoute
     async def events(
         request: Request, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
     ) -> Response:
-        async with owner.snapshot(request, min_position, replica=True) as snapshot:
-            found = await journal.events_after(snapshot.connection, owner.stream, snapshot.tenant_id, after, limit)
-            position = found[-1]["position"] if found else min(after, snapshot.position)
-            return snapshot.answer({"items": found, "position": position})
+        sight = await owner.look(request, journal.EVENTS_AFTER, {"after": after, "limit": limit}, min_position)
+        found = [journal.event_json(row, owner.stream) for row in sight.rows]
+        position = found[-1]["position"] if found else min(after, sight.position)
+        return sight.answer({"items": found, "position": position})
 
     @router.get("/audit")
     async def audit(
@@ -209,9 +258,8 @@ def journal_routes(owner: Owner, *, answers_after_publication: bool) -> APIRoute
 
     @router.get("/head")
     async def head(request: Request) -> Response:
-        async with owner.snapshot(request) as snapshot:
-            position, epoch = await journal.head_and_epoch(snapshot.connection, snapshot.tenant_id)
-            return snapshot.answer({"stream": owner.stream, "position": position, "epoch": epoch})
+        sight = await owner.look(request, journal.EPOCH, {}, replica=False)
+        return sight.answer({"stream": owner.stream, "position": sight.position, "epoch": sight.rows[0].epoch})
 
     return router
 

@@ -226,6 +226,20 @@ def of_client() -> list[aiohttp.TraceConfig]:
     return [create_trace_config(url_filter=_origin, tracer_provider=Tracing.provider)]
 
 
+@contextmanager
+def calling(name: str, attributes: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Open a span for a call to something outside; gives the headers by which it goes on there, if it understands any.
+
+    For what no instrumentation knows; where nothing is traced, or this is nobody's work, there is no span.
+    """
+    if Tracing.tracer is None:
+        yield {}
+        return
+    with Tracing.tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes) as span:
+        traceparent = _write(span)
+        yield {} if traceparent is None else {TRACEPARENT: traceparent}
+
+
 def _origin(url: URL) -> str:
     return str(url.origin())
 

@@ -11,7 +11,7 @@ import pytest
 from services.booking.tests.bench import Bench, ask, move, night
 
 from booking.application.projection import BookingProjection
-from booking.application.representation import booking_of
+from booking.application.representation import booking_after
 from local_stack.databases import Database as FreshDatabase
 from production_contracts import commands
 from production_contracts.bookings import SealedContact, SealedFee
@@ -76,7 +76,7 @@ async def test_a_booking_of_before_is_there_without_contact_and_fee(bench: Bench
     assert await bench.stored(TENANT) == {BOOKING: OLD | {"contact": None, "fee": None}}
     (event,) = await bench.events(TENANT)
     assert event["data"] == OLD, "an event is never rewritten"
-    assert booking_of(event["data"]).contact is None
+    assert booking_after(event["data"])["contact"] is None
 
 
 async def test_its_rows_are_what_its_events_say_and_rebuilding_gives_the_same(bench: Bench) -> None:

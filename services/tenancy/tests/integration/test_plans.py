@@ -1,10 +1,12 @@
 """What PostgreSQL makes of the reads under the serving role, whose policy hides what is no leakproof condition."""
 
-from uuid import uuid4
+import re
+from uuid import UUID, uuid4
 
 import psycopg
 from services.tenancy.tests.conftest import Service
 
+from servicekit.looks import Look
 from tenancy.adapters import data_keys, roster
 
 
@@ -14,6 +16,14 @@ def _explain(service: Service, statement: str, **values: object) -> str:
         for name in sorted(values, key=len, reverse=True):
             statement = statement.replace(f":{name}", f"%({name})s")
         rows = connection.execute(f"explain {statement}".encode(), values).fetchall()
+        return "\n".join(row[0] for row in rows)
+
+
+def _look(service: Service, asked: Look, tenant: UUID, **values: object) -> str:
+    statement = re.sub(r"\$(\d+)", r"%(p\1)s", asked.statement)
+    given = {f"p{number}": value for number, value in enumerate(asked.arguments(tenant, values), start=1)}
+    with psycopg.connect(service.database.dsn) as connection:
+        rows = connection.execute(f"explain analyze {statement}".encode(), given).fetchall()
         return "\n".join(row[0] for row in rows)
 
 
@@ -30,8 +40,8 @@ async def test_a_page_of_a_long_roster_is_read_in_the_order_of_its_index(service
         )
     with psycopg.connect(service.database.superuser_dsn, autocommit=True) as connection:
         connection.execute("analyze artists")
-    page = {"tenant": tenants[0], "after_name": "Artist 4", "after_id": uuid4(), "status": None, "limit": 51}
-    plan = _explain(service, roster._PAGE.text, **page)
+    page = {"after_name": "Artist 4", "after_id": uuid4(), "status": None, "limit": 51}
+    plan = _look(service, roster.PAGE, tenants[0], **page)
     for tenant in tenants:
         service.look("delete from artists where tenant_id = %s returning 1", tenant)
     assert "Index Scan using artists_by_name" in plan, plan

@@ -8,15 +8,17 @@ hashes every row of the tenants in hand (271 µs a deleted booking instead of 31
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.domain.booking import Booking, Contact, Fee, Slot, Status
 from production_contracts.times import LONGEST
+from servicekit.looks import Look
 
 Key = tuple[UUID, UUID]
 """A tenant and the id of a booking or artist of it."""
@@ -90,16 +92,48 @@ _ARTISTS = text("""
     select a.tenant_id, a.id, a.status from unnest(cast(:tenants as uuid[]), cast(:ids as uuid[])) as q (tenant_id, id)
     cross join lateral (select * from artists where artists.tenant_id = q.tenant_id and artists.id = q.id offset 0) a
 """)
-_GET = text(f"select {_COLUMNS} from bookings where tenant_id = :tenant and id = :id")  # noqa: S608
-_ARTIST = text("select 1 from artists where tenant_id = :tenant and id = :id")
-_BUSY = text(f"""
-    select {_COLUMNS} from bookings
-    where tenant_id = :tenant and artist_id = :artist and status in ('confirmed', 'pencil')
-      and start_time < :until and end_time > :since and start_time > :earliest
-    order by start_time limit :limit
-""")  # noqa: S608
+ONE = Look(f"select {_COLUMNS} from bookings where tenant_id = :tenant and id = :id")  # noqa: S608 - the list above
+"""One booking, by ``id``."""
+BUSY = Look(f"""
+    select a.id as known, b.*
+    from artists a
+    left join lateral (
+        (
+            select {_COLUMNS} from bookings
+            where artist_id = :artist and status in ('confirmed', 'pencil')
+              and start_time >= :since and start_time < :until
+            order by start_time limit :limit
+        )
+        union all
+        (
+            select * from (
+                select {_COLUMNS} from bookings
+                where artist_id = :artist and status in ('confirmed', 'pencil') and start_time < :since
+                order by start_time desc limit 1
+            ) before where before.end_time > :since
+        )
+        offset 0
+    ) b on b.tenant_id = a.tenant_id
+    where a.tenant_id = :tenant and a.id = :artist
+    order by b.start_time limit :limit
+""")  # noqa: S608 - the list above
+"""What occupies ``artist`` within ``[since, until)``, in order of time, up to ``limit``.
+
+One row without a booking where nothing does; none where the roster does not hold the artist. It is found by two probes,
+as `neighbours` is.
+"""
 _ALL = text(f"select {_COLUMNS} from bookings where tenant_id = :tenant order by id")  # noqa: S608
 _DELETE_ALL = text("delete from bookings where tenant_id = :tenant")
+_RESTORE = text(f"""
+    insert into bookings ({_COLUMNS})
+    select cast(:tenant as uuid), n.*
+    from json_to_recordset(cast(cast(:rows as text) as json)) as n (
+        id uuid, artist_id uuid, start_time timestamptz, end_time timestamptz, status text, title text, venue text,
+        notes json, contact json, fee json, version integer, position bigint, created_by text, created_at timestamptz,
+        updated_at timestamptz
+    )
+""")  # noqa: S608 - the list above
+_RESTORED_AT_ONCE = 5_000
 
 
 def booking_of(row: Any) -> Booking:  # noqa: ANN401 - a row of the columns above
@@ -208,32 +242,6 @@ async def update(connection: AsyncConnection, changed: Sequence[tuple[UUID, Book
     return (await connection.execute(_UPDATE, _arrays(changed))).rowcount == len(changed)
 
 
-async def get(connection: AsyncConnection, tenant_id: UUID, booking_id: UUID) -> Booking | None:
-    """Read one booking."""
-    row = (await connection.execute(_GET, {"tenant": tenant_id, "id": booking_id})).one_or_none()
-    return None if row is None else booking_of(row)
-
-
-async def knows_artist(connection: AsyncConnection, tenant_id: UUID, artist_id: UUID) -> bool:
-    """Tell whether the roster holds an artist."""
-    return (await connection.execute(_ARTIST, {"tenant": tenant_id, "id": artist_id})).one_or_none() is not None
-
-
-async def busy(
-    connection: AsyncConnection, tenant_id: UUID, artist_id: UUID, window: Slot, limit: int
-) -> list[Booking]:
-    """List what occupies an artist within a window, in order of time, up to ``limit``."""
-    asked = {
-        "tenant": tenant_id,
-        "artist": artist_id,
-        "since": window.start,
-        "until": window.end,
-        "earliest": window.start - LONGEST - timedelta(days=1),
-        "limit": limit,
-    }
-    return [booking_of(row) for row in await connection.execute(_BUSY, asked)]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Filters:
     """Which bookings a list shows: those that overlap ``[since, until)``, and those after ``(start_time, id)``."""
@@ -245,9 +253,12 @@ class Filters:
     after: tuple[datetime, UUID] | None = None
 
 
-async def select(connection: AsyncConnection, tenant_id: UUID, filters: Filters, limit: int) -> list[Booking]:
-    """List bookings in order of (start_time, id), up to ``limit``."""
-    asked: dict[str, Any] = {"tenant": tenant_id, "limit": limit}
+def listing(filters: Filters, limit: int) -> tuple[str, dict[str, Any]]:
+    """Write the query that lists bookings in order of (start_time, id), up to ``limit``, and its values.
+
+    The tenant is to be given besides.
+    """
+    asked: dict[str, Any] = {"limit": limit}
     conditions = ["tenant_id = :tenant"]
     if filters.artist_id is not None:
         conditions.append("artist_id = :artist")
@@ -265,15 +276,26 @@ async def select(connection: AsyncConnection, tenant_id: UUID, filters: Filters,
         conditions.append("(start_time, id) > (:after_start, :after_id)")
         asked["after_start"], asked["after_id"] = filters.after
     query = f"select {_COLUMNS} from bookings where {' and '.join(conditions)} order by start_time, id limit :limit"  # noqa: S608
-    return [booking_of(row) for row in await connection.execute(text(query), asked)]
+    return query, asked
 
 
-async def all_of(connection: AsyncConnection, tenant_id: UUID) -> list[Booking]:
-    """Read all of a tenant's bookings, in order of id."""
-    return [booking_of(row) for row in await connection.execute(_ALL, {"tenant": tenant_id})]
+async def all_of(connection: AsyncConnection, tenant_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """Read the rows of all of a tenant's bookings, in order of id."""
+    rows = (await connection.execute(_ALL, {"tenant": tenant_id})).mappings().all()
+    return cast("Sequence[Mapping[str, Any]]", rows)  # by column name, as the query has them
 
 
-async def replace_all(connection: AsyncConnection, tenant_id: UUID, bookings: Sequence[Booking]) -> bool:
-    """Put a tenant's bookings in place of those that are there; False where they can't all stand."""
+async def replace_all(connection: AsyncConnection, tenant_id: UUID, bookings: Sequence[Mapping[str, Any]]) -> bool:
+    """Put bookings, as JSON has them, in place of a tenant's; False where they can't all stand: roll back then.
+
+    PostgreSQL reads the JSON, so that nothing is made of it here; and inserts plainly: ``on conflict`` would look into
+    each index twice.
+    """
     await connection.execute(_DELETE_ALL, {"tenant": tenant_id})
-    return await replace(connection, [], [(tenant_id, booking) for booking in bookings])
+    try:
+        for first in range(0, len(bookings), _RESTORED_AT_ONCE):
+            rows = orjson.dumps(bookings[first : first + _RESTORED_AT_ONCE]).decode()
+            await connection.execute(_RESTORE, {"tenant": tenant_id, "rows": rows})
+    except IntegrityError:
+        return False
+    return True

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from booking.adapters import bookings
-from booking.application.representation import booking_after, booking_json, booking_of
+from booking.application.representation import booking_after, row_json
 from servicekit.jobs import Rows
 
 
@@ -24,7 +24,7 @@ class BookingProjection:
 
     async def read(self, connection: AsyncConnection, tenant_id: UUID) -> Rows:
         """Read a tenant's bookings as they are stored."""
-        return {booking.id: booking_json(booking) for booking in await bookings.all_of(connection, tenant_id)}
+        return {row["id"]: row_json(row) for row in await bookings.all_of(connection, tenant_id)}
 
     async def replace(self, connection: AsyncConnection, tenant_id: UUID, rows: Rows) -> None:
         """Store these bookings in place of the tenant's.
@@ -32,6 +32,6 @@ class BookingProjection:
         Raises:
             OverlappingEventsError: they can't all stand; nothing is changed.
         """
-        if not await bookings.replace_all(connection, tenant_id, [booking_of(data) for data in rows.values()]):
+        if not await bookings.replace_all(connection, tenant_id, list(rows.values())):
             message = f"the events of tenant {tenant_id} overlap"
             raise OverlappingEventsError(message)

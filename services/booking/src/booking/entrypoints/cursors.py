@@ -13,7 +13,6 @@ import orjson
 
 from booking.adapters.bookings import Filters
 from booking.adapters.history import Place
-from booking.domain.booking import Booking
 from production_contracts.times import format_timestamp, parse_timestamp
 from servicekit.owner_api import LARGEST_POSITION
 from servicekit.problems import ProblemError, invalid_request
@@ -21,9 +20,9 @@ from servicekit.problems import ProblemError, invalid_request
 LARGEST_VERSION: Final = 2**31 - 1
 
 
-def write(booking: Booking) -> str:
+def write(start: datetime, booking_id: UUID) -> str:
     """Write where a list of the present goes on after a booking."""
-    return _encode([format_timestamp(booking.slot.start), str(booking.id)])
+    return _encode([format_timestamp(start), str(booking_id)])
 
 
 def read(cursor: str) -> tuple[datetime, UUID]:

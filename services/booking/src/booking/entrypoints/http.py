@@ -11,14 +11,15 @@ from starlette.responses import Response
 from booking.adapters import bookings, history
 from booking.adapters.bookings import Filters
 from booking.adapters.roster import Roster
-from booking.application.representation import booking_after, booking_json, conflict_json, slot_json
-from booking.domain.booking import Booking, Slot
+from booking.application.representation import booking_after, row_json, slot_json
+from booking.domain.booking import Slot
 from booking.domain.calendar import free_within
 from booking.entrypoints import cursors
 from booking.entrypoints.cursors import PastList
 from production_contracts import problems
 from production_contracts.times import Timestamp, check_range, format_timestamp
 from servicekit import clock, journal
+from servicekit.looks import Row, look
 from servicekit.owner_api import After, EventLimit, MinPosition, Owner, Snapshot
 from servicekit.problems import NOT_THERE, ProblemError, invalid_request
 
@@ -76,38 +77,36 @@ def booking_routes(owner: Owner) -> APIRouter:
                 return await _past_page(snapshot, asked, limit, cursor)
         if cursor is not None:
             filters = replace(filters, after=cursors.read(cursor))
-        async with owner.snapshot(request, min_position, replica=True) as snapshot:
-            found = await bookings.select(snapshot.connection, snapshot.tenant_id, filters, limit + 1)
-            page = found[:limit]
-            more = cursors.write(page[-1]) if len(found) > limit else None
-            return snapshot.answer({"items": [booking_json(booking) for booking in page], "next_cursor": more})
+        query, values = bookings.listing(filters, limit + 1)
+        sight = await owner.look(request, look(query), values, min_position)
+        page = sight.rows[:limit]
+        more = cursors.write(page[-1].start_time, page[-1].id) if len(sight.rows) > limit else None
+        return sight.answer({"items": [row_json(row) for row in page], "next_cursor": more})
 
     @router.get("/bookings/{booking_id}")
     async def get_booking(
         request: Request, booking_id: UUID, as_of: Timestamp | None = None, min_position: MinPosition = 0
     ) -> Response:
-        async with owner.snapshot(request, min_position, replica=as_of is None) as snapshot:
-            if as_of is not None:
+        if as_of is not None:
+            async with owner.snapshot(request, min_position) as snapshot:
                 return await _past_booking(snapshot, booking_id, as_of)
-            booking = await bookings.get(snapshot.connection, snapshot.tenant_id, booking_id)
-            if booking is None:
-                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
-            return snapshot.answer(booking_json(booking))
+        sight = await owner.look(request, bookings.ONE, {"id": booking_id}, min_position)
+        if not sight.rows:
+            raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+        return sight.answer(row_json(sight.rows[0]))
 
     @router.get("/bookings/{booking_id}/events")
     async def booking_events(
         request: Request, booking_id: UUID, after: After = 0, limit: EventLimit = 100, min_position: MinPosition = 0
     ) -> Response:
         """Answer the events of one booking past a position."""
-        async with owner.snapshot(request, min_position, replica=True) as snapshot:
-            tenant, connection = snapshot.tenant_id, snapshot.connection
-            if await bookings.get(connection, tenant, booking_id) is None:
-                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
-            found = await journal.events_of(
-                connection, owner.stream, tenant, aggregate_id=booking_id, after=after, limit=limit
-            )
-            position = found[-1]["position"] if found else min(after, snapshot.position)
-            return snapshot.answer({"items": found, "position": position})
+        asked = {"aggregate": booking_id, "after": after, "limit": limit}
+        sight = await owner.look(request, journal.EVENTS_OF, asked, min_position)
+        if not sight.rows and not (await owner.look(request, bookings.ONE, {"id": booking_id})).rows:
+            raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+        found = [journal.event_json(row, owner.stream) for row in sight.rows]
+        position = found[-1]["position"] if found else min(after, sight.position)
+        return sight.answer({"items": found, "position": position})
 
     return router
 
@@ -124,14 +123,15 @@ def availability_routes(owner: Owner, roster: Roster) -> APIRouter:
         window = _window(since, until)
         principal = await owner.principal(request)
         doubtful = await roster.await_artists([(principal.tenant_id, artist_id)])
-        async with owner.snapshot(request, min_position) as snapshot:
-            if not await bookings.knows_artist(snapshot.connection, snapshot.tenant_id, artist_id):
-                raise _unknown_artist(doubtful=bool(doubtful))
-            busy = await bookings.busy(snapshot.connection, snapshot.tenant_id, artist_id, window, MOST_BUSY + 1)
-            if len(busy) > MOST_BUSY:
-                detail = f"over {MOST_BUSY} bookings lie in this range: ask for a shorter one"
-                raise invalid_request([{"pointer": "#/query/to", "detail": detail}])
-            return snapshot.answer(_availability(artist_id, window, busy))
+        asked = {"artist": artist_id, "since": window.start, "until": window.end, "limit": MOST_BUSY + 1}
+        sight = await owner.look(request, bookings.BUSY, asked, min_position, replica=False)
+        if not sight.rows:
+            raise _unknown_artist(doubtful=bool(doubtful))
+        busy = [row for row in sight.rows if row["id"] is not None]
+        if len(busy) > MOST_BUSY:
+            detail = f"over {MOST_BUSY} bookings lie in this range: ask for a shorter one"
+            raise invalid_request([{"pointer": "#/query/to", "detail": detail}])
+        return sight.answer(_availability(artist_id, window, busy))
 
     return router
 
@@ -164,11 +164,15 @@ def _unknown_artist(*, doubtful: bool) -> ProblemError:
     return ProblemError(problems.NOT_FOUND, NOT_THERE)
 
 
-def _availability(artist_id: UUID, window: Slot, busy: list[Booking]) -> dict[str, Any]:
+def _availability(artist_id: UUID, window: Slot, busy: list[Row]) -> dict[str, Any]:
+    slots = [Slot(row["start_time"], row["end_time"]) for row in busy]
     return {
         "artist_id": artist_id,
         "from": format_timestamp(window.start),
         "to": format_timestamp(window.end),
-        "busy": [conflict_json(booking) for booking in busy],
-        "free": [slot_json(slot) for slot in free_within(window, [booking.slot for booking in busy])],
+        "busy": [
+            {"booking_id": str(row["id"]), "status": row["status"], **slot_json(slot)}
+            for row, slot in zip(busy, slots, strict=True)
+        ],
+        "free": [slot_json(slot) for slot in free_within(window, slots)],
     }

@@ -1,21 +1,35 @@
-"""The owning services over HTTP: pooled connections, and a deadline on every read."""
+"""The owning services over HTTP: kept connections, and a deadline on every read."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
-from yarl import URL
-
+from gateway.adapters.connections import BrokenAnswerError, Connections
 from gateway.application.ports import OwnerAnswer, OwnerAwayError
 from servicekit import tracing
 from servicekit.tls import client_context
 
 READS_A_CONNECTION = 4
 """So many reads of a service may be under way for each connection to it, most of them waiting for one."""
-KEPT_HEADERS = frozenset({"content-type", "position", "retry-after", "www-authenticate"})
+CONNECT_SECONDS: Final = 2.0
+KEPT_HEADERS = ("content-type", "position", "retry-after", "www-authenticate")
+_PLAIN: Final = "/:,"
+"""What stands in a query as it is, besides letters and digits (RFC 3986, section 3.4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """A service: where it is, below which path, and the connections to it."""
+
+    origin: str
+    prefix: str
+    connections: Connections
 
 
 class HttpOwners:
@@ -25,41 +39,50 @@ class HttpOwners:
         self, urls: Mapping[str, str], *, timeout_seconds: float, connections: int, ca_file: Path | None = None
     ) -> None:
         """Reach each service by name at its URL; by HTTPS with the CA of ``ca_file``, or the system's."""
-        self._urls = {service: URL(url) for service, url in urls.items()}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=min(2.0, timeout_seconds))
+        self._urls = dict(urls)
+        self._timeout = timeout_seconds
         self._connections = connections
         self._ca_file = ca_file
         self._reads: Counter[str] = Counter()
-        self._session: aiohttp.ClientSession | None = None
+        self._owners: dict[str, _Owner] = {}
 
     async def start(self) -> None:
         """Open the client; connections are made as they are needed."""
-        connector = aiohttp.TCPConnector(
-            limit=0, limit_per_host=self._connections, keepalive_timeout=60, ssl=client_context(self._ca_file)
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trace_configs=tracing.of_client(),
-        )
+        tls = client_context(self._ca_file)
+        for service, url in self._urls.items():
+            parts = urlsplit(url)
+            is_tls = parts.scheme == "https"
+            self._owners[service] = _Owner(
+                origin=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+                prefix=parts.path.rstrip("/"),
+                connections=Connections(
+                    parts.hostname or "",
+                    parts.port or (443 if is_tls else 80),
+                    most=self._connections,
+                    connect_seconds=min(CONNECT_SECONDS, self._timeout),
+                    tls=tls if is_tls else None,
+                ),
+            )
 
     async def stop(self) -> None:
         """Close the client."""
-        if self._session is not None:
-            await self._session.close()
+        for owner in self._owners.values():
+            owner.connections.close()
+        self._owners.clear()
 
     async def get(self, service: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> OwnerAnswer:
         """Read from a service; see `ports.Owners`."""
-        if self._session is None:
+        owner = self._owners.get(service)
+        if owner is None:
             message = "the client is not open"
             raise OwnerAwayError(message)
-        url = self._urls[service].joinpath(path.lstrip("/"), encoded=True).with_query(query)
+        target = owner.prefix + path
+        if query:
+            target = f"{target}?{urlencode(query, safe=_PLAIN, quote_via=quote)}"
         try:
             with self._reading(service):
-                return await self._get(self._session, url, headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                return await self._get(owner, target, headers)
+        except (BrokenAnswerError, TimeoutError, OSError) as error:
             message = f"{type(error).__name__}: {error}"
             raise OwnerAwayError(message) from error
 
@@ -75,12 +98,12 @@ class HttpOwners:
         finally:
             self._reads[service] -= 1
 
-    async def _get(self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str]) -> OwnerAnswer:
-        asked = {**headers, "Accept-Encoding": "identity"}
-        async with session.get(url, headers=asked, allow_redirects=False) as response:
-            body = await response.read()
-            kept = {name.lower(): value for name, value in response.headers.items() if name.lower() in KEPT_HEADERS}
-            return OwnerAnswer(status=response.status, headers=kept, body=body)
+    async def _get(self, owner: _Owner, target: str, headers: Mapping[str, str]) -> OwnerAnswer:
+        with tracing.calling("GET", {"http.method": "GET", "http.url": owner.origin}) as carried:
+            async with asyncio.timeout(self._timeout):
+                answer = await owner.connections.get(target, {**headers, **carried})
+        kept = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
+        return OwnerAnswer(status=answer.status, headers=kept, body=answer.body)
 
     async def answers(self, service: str) -> bool:
         """Tell whether a service is there."""

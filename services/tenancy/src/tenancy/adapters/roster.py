@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from servicekit.looks import Look
 from tenancy.domain.artist import Artist, Status
 from tenancy.domain.tenant import Tenant, TenantStatus
 
@@ -51,15 +52,20 @@ _PUT_ARTISTS = text(f"""
     set name = excluded.name, time_zone = excluded.time_zone, status = excluded.status, version = excluded.version,
         position = excluded.position, updated_at = excluded.updated_at
 """)  # noqa: S608 - the column list above
-_TENANT = text(f"select {_TENANT_COLUMNS} from tenants where tenant_id = :tenant")  # noqa: S608 - as above
-_ARTIST = text(f"select {_COLUMNS} from artists where tenant_id = :tenant and id = :id")  # noqa: S608 - as above
+_ONE_TENANT = f"select {_TENANT_COLUMNS} from tenants where tenant_id = :tenant"  # noqa: S608 - as above
+_TENANT = text(_ONE_TENANT)
+TENANT = Look(_ONE_TENANT)
+"""The tenant itself, for `tenant_of`."""
+ARTIST = Look(f"select {_COLUMNS} from artists where tenant_id = :tenant and id = :id")  # noqa: S608 - as above
+"""One artist, by ``id``, for `artist_of`."""
 _ALL_ARTISTS = text(f"select {_COLUMNS} from artists where tenant_id = :tenant")  # noqa: S608 - as above
-_PAGE = text(f"""
+PAGE = Look(f"""
     select {_COLUMNS} from artists
     where tenant_id = :tenant and (name, id) > (:after_name, cast(:after_id as uuid))
       and (cast(:status as text) is null or status = :status)
     order by name, id limit :limit
 """)  # noqa: S608 - the column list above
+"""Up to ``limit`` artists past a (name, id), in that order; with a ``status`` those of it only."""
 _REMOVE_ARTISTS = text("delete from artists where tenant_id = :tenant")
 _REMOVE_TENANT = text("delete from tenants where tenant_id = :tenant")
 
@@ -67,7 +73,8 @@ BEFORE_ALL: tuple[str, UUID] = ("", UUID(int=0))
 """A (name, id) that comes before every artist's."""
 
 
-def _artist(row: Any) -> Artist:  # noqa: ANN401 - a row of the columns above
+def artist_of(row: Any) -> Artist:  # noqa: ANN401 - a row of the columns above
+    """Read an artist from its row."""
     return Artist(
         id=row.id,
         name=row.name,
@@ -81,7 +88,8 @@ def _artist(row: Any) -> Artist:  # noqa: ANN401 - a row of the columns above
     )
 
 
-def _tenant(row: Any) -> Tenant:  # noqa: ANN401 - a row of the columns above
+def tenant_of(row: Any) -> Tenant:  # noqa: ANN401 - a row of the columns above
+    """Read a tenant from its row."""
     return Tenant(
         id=row.tenant_id,
         org_id=row.org_id,
@@ -99,14 +107,14 @@ def _tenant(row: Any) -> Tenant:  # noqa: ANN401 - a row of the columns above
 async def load_tenants(connection: AsyncConnection, tenants: Collection[UUID]) -> dict[UUID, Tenant]:
     """Load those of these tenants that there are."""
     rows = await connection.execute(_LOAD_TENANTS, {"tenants": list(tenants)})
-    return {row.tenant_id: _tenant(row) for row in rows}
+    return {row.tenant_id: tenant_of(row) for row in rows}
 
 
 async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Artist]:
     """Load artists by (tenant, id); what is not there is left out."""
     wanted = list(keys)
     asked = {"tenants": [tenant for tenant, _ in wanted], "ids": [artist for _, artist in wanted]}
-    return {(row.tenant_id, row.id): _artist(row) for row in await connection.execute(_LOAD, asked)}
+    return {(row.tenant_id, row.id): artist_of(row) for row in await connection.execute(_LOAD, asked)}
 
 
 async def put_tenants(connection: AsyncConnection, tenants: Sequence[Tenant]) -> None:
@@ -152,26 +160,12 @@ async def put_artists(connection: AsyncConnection, artists: Sequence[tuple[UUID,
 async def tenant(connection: AsyncConnection, tenant_id: UUID) -> Tenant | None:
     """Read a tenant."""
     row = (await connection.execute(_TENANT, {"tenant": tenant_id})).one_or_none()
-    return None if row is None else _tenant(row)
-
-
-async def artist(connection: AsyncConnection, tenant_id: UUID, artist_id: UUID) -> Artist | None:
-    """Read an artist."""
-    row = (await connection.execute(_ARTIST, {"tenant": tenant_id, "id": artist_id})).one_or_none()
-    return None if row is None else _artist(row)
-
-
-async def artists(
-    connection: AsyncConnection, tenant_id: UUID, *, after: tuple[str, UUID], status: str | None, limit: int
-) -> list[Artist]:
-    """Read up to ``limit`` artists past a (name, id), in that order; with ``status`` those of it only."""
-    asked = {"tenant": tenant_id, "after_name": after[0], "after_id": after[1], "status": status, "limit": limit}
-    return [_artist(row) for row in await connection.execute(_PAGE, asked)]
+    return None if row is None else tenant_of(row)
 
 
 async def all_artists(connection: AsyncConnection, tenant_id: UUID) -> list[Artist]:
     """Read all artists of a tenant."""
-    return [_artist(row) for row in await connection.execute(_ALL_ARTISTS, {"tenant": tenant_id})]
+    return [artist_of(row) for row in await connection.execute(_ALL_ARTISTS, {"tenant": tenant_id})]
 
 
 async def remove(connection: AsyncConnection, tenant_id: UUID) -> None:

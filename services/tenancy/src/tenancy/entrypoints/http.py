@@ -49,28 +49,24 @@ def roster_routes(owner: Owner) -> APIRouter:
         min_position: MinPosition = 0,
     ) -> Response:
         after = roster.BEFORE_ALL if cursor is None else _read_cursor(cursor)
-        async with owner.snapshot(request, min_position, replica=True) as snapshot:
-            found = await roster.artists(
-                snapshot.connection, snapshot.tenant_id, after=after, status=status, limit=limit + 1
-            )
-            page = found[:limit]
-            more = _cursor(page[-1]) if len(found) > limit else None
-            return snapshot.answer({"items": [artist_json(artist) for artist in page], "next_cursor": more})
+        values = {"after_name": after[0], "after_id": after[1], "status": status, "limit": limit + 1}
+        sight = await owner.look(request, roster.PAGE, values, min_position)
+        page = [roster.artist_of(row) for row in sight.rows[:limit]]
+        more = _cursor(page[-1]) if len(sight.rows) > limit else None
+        return sight.answer({"items": [artist_json(artist) for artist in page], "next_cursor": more})
 
     @router.get("/artists/{artist_id}")
     async def get_artist(request: Request, artist_id: UUID, min_position: MinPosition = 0) -> Response:
-        async with owner.snapshot(request, min_position, replica=True) as snapshot:
-            artist = await roster.artist(snapshot.connection, snapshot.tenant_id, artist_id)
-            if artist is None:
-                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
-            return snapshot.answer(artist_json(artist))
+        sight = await owner.look(request, roster.ARTIST, {"id": artist_id}, min_position)
+        if not sight.rows:
+            raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+        return sight.answer(artist_json(roster.artist_of(sight.rows[0])))
 
     @router.get("/tenant")
     async def get_tenant(request: Request, min_position: MinPosition = 0) -> Response:
-        async with owner.snapshot(request, min_position, replica=True) as snapshot:
-            tenant = await roster.tenant(snapshot.connection, snapshot.tenant_id)
-            if tenant is None:
-                raise ProblemError(problems.NOT_FOUND, NOT_THERE)
-            return snapshot.answer(tenant_json(tenant))
+        sight = await owner.look(request, roster.TENANT, {}, min_position)
+        if not sight.rows:
+            raise ProblemError(problems.NOT_FOUND, NOT_THERE)
+        return sight.answer(tenant_json(roster.tenant_of(sight.rows[0])))
 
     return router
