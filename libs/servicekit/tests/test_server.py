@@ -5,7 +5,7 @@ import base64
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -15,9 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.frames import Frame, Opcode
 
 from servicekit import server
-from servicekit.server import LARGEST_HEAD, PIPELINED, WIRE
+from servicekit.server import LARGEST_HEAD, PIPELINED, WIRE, text_frame
 from servicekit.testing import running
 
 MEGABYTE = b"x" * (1 << 20)
@@ -156,6 +157,69 @@ async def test_who_pings_a_websocket_and_does_not_read_is_owed_no_pongs() -> Non
         assert 0 < largest < 1 << 20
         transports[0].abort()
         writer.close()
+
+
+@pytest.mark.parametrize("text", ["", "2", "x" * 125, "x" * 126, "ü" * 100, "x" * 65_535, "x" * 65_536])
+def test_a_frame_is_as_the_websocket_library_makes_it(text: str) -> None:
+    assert text_frame(text) == Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
+async def test_a_wire_tells_when_it_takes_frames_and_when_no_more() -> None:
+    told: list[bool] = []
+    wires: list[Any] = []
+
+    async def listen(websocket: WebSocket) -> None:
+        wire = websocket.scope["extensions"][WIRE]
+        wires.append(wire)
+        wire.follow(lambda: told.append(wire.writer is not None))
+        assert wire.writer is None
+        await websocket.accept()
+        while (await websocket.receive_text()) != "leave":
+            pass
+        await websocket.close()
+
+    async with (
+        running(Starlette(routes=[WebSocketRoute("/", listen)]), websockets=True) as url,
+        aiohttp.ClientSession(url) as session,
+        session.ws_connect("/", max_msg_size=0) as client,
+    ):
+        await _until(lambda: told == [True])
+        size = 64 * 1024
+        for count in range(1, 1_000):
+            wires[0].writer(text_frame("x" * size))
+            if wires[0].writer is None:
+                break
+        assert told == [True, False], "nobody has read"
+        for _ in range(count):
+            assert len(await client.receive_str()) == size
+        await _until(lambda: told == [True, False, True])
+        await client.send_str("leave")
+        await _until(lambda: told == [True, False, True, False])
+        assert (await client.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_a_wire_takes_nothing_once_its_connection_is_lost() -> None:
+    wires: list[Any] = []
+
+    async def listen(websocket: WebSocket) -> None:
+        wires.append(websocket.scope["extensions"][WIRE])
+        await websocket.accept()
+        with pytest.raises(RuntimeError):
+            await websocket.receive_text()
+
+    async with running(Starlette(routes=[WebSocketRoute("/", listen)]), websockets=True) as url:
+        async with aiohttp.ClientSession(url) as session, session.ws_connect("/") as client:
+            await _until(lambda: bool(wires) and wires[0].writer is not None)
+            assert client._response.connection is not None  # noqa: SLF001 - to be gone without a word
+            assert client._response.connection.transport is not None  # noqa: SLF001 - as above
+            client._response.connection.transport.abort()  # noqa: SLF001 - as above
+            await _until(lambda: wires[0].writer is None)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
 
 
 async def _status(session: aiohttp.ClientSession, path: str) -> int:
