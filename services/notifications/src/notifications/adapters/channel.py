@@ -97,7 +97,7 @@ class RedisChannel:
 
     def _take(self, messages: list[list[Any]]) -> None:
         """Take what has arrived together."""
-        told: dict[tuple[UUID, str], list[LiveEvent]] = {}
+        told: dict[tuple[bytes, str], list[LiveEvent]] = {}
         for kind, channel, *said in messages:
             tenant_id = self._tenants.get(channel)
             if tenant_id is None:
@@ -111,11 +111,11 @@ class RedisChannel:
                     self._heard(tenant_id)
                     continue
                 if events:
-                    told.setdefault((tenant_id, events[0].stream), []).extend(events)
+                    told.setdefault((channel, events[0].stream), []).extend(events)
             elif kind == b"subscribe":
                 self._heard(tenant_id)
-        for (tenant_id, _), events in told.items():
-            self._hand_on(tenant_id, events)
+        for (channel, _), events in told.items():
+            self._hand_on(self._tenants[channel], events)
 
     def _hand_on(self, tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
         try:
