@@ -167,6 +167,34 @@ async def test_what_one_tenant_makes_fail_is_looked_for_and_keeps_nothing_from_t
     assert channel.connected
 
 
+async def test_a_tenant_that_is_forgotten_over_an_event_hears_no_more_of_what_came_with_it(
+    redis_url: str, redis: Redis
+) -> None:
+    tenant_id, ear = uuid4(), Ear()
+
+    def receive(tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
+        ear.receive(tenant_id, events)
+        channel.forget(tenant_id)
+
+    channel = RedisChannel(redis_url, receive=receive, heard=ear.heard.append)
+    task = begin("channel", channel.run())
+    try:
+        await until(lambda: channel.connected, "a connection")
+        channel.listen(tenant_id)
+        await until(lambda: ear.heard == [tenant_id], "the tenant is heard")
+        async with redis.pipeline(transaction=True) as together:
+            for said in ("booking\n1 [1]", "tenancy\n7 [1]"):
+                together.publish(channel_name(tenant_id), said)
+            await together.execute()
+        channel_of_another = uuid4()
+        channel.listen(channel_of_another)
+        await until(lambda: ear.heard == [tenant_id, channel_of_another], "another is heard after it")
+        assert ear.told == [(tenant_id, 1)]
+        assert channel.connected
+    finally:
+        await end(task)
+
+
 class FakeTransport:
     """A transport on which nothing happens."""
 

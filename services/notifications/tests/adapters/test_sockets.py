@@ -85,16 +85,17 @@ class FakeWire:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.is_closed = False
+        self.writer: Callable[[bytes], None] | None = self._write
         self._room = 1_000
-        self._changed: Callable[[], None] = bool
-
-    @property
-    def writer(self) -> Callable[[bytes], None] | None:
-        return self._write if len(self.written) < self._room else None
+        self._changed: Callable[[], None] = lambda: None
 
     def hold(self, room: int) -> None:
         """Take as many writes as ``room`` in all."""
         self._room = room
+        self._look()
+
+    def _look(self) -> None:
+        self.writer = self._write if len(self.written) < self._room else None
         self._changed()
 
     def follow(self, changed: Callable[[], None]) -> None:
@@ -105,7 +106,7 @@ class FakeWire:
             message = "unable to perform operation; the handler is closed"
             raise RuntimeError(message)
         self.written.append(frames)
-        self._changed()
+        self._look()
 
     def abort(self) -> None:
         self.hold(0)

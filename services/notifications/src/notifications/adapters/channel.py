@@ -77,8 +77,8 @@ class RedisChannel:
         """Listen, for ever; a lost connection is made again, at growing intervals."""
         wait = FIRST_WAIT_S
         while True:
-            redis = connect(self._access, retries=0)
-            connection = redis.connection_pool.make_connection()
+            pool: Any = connect(self._access, retries=0).connection_pool
+            connection = pool.make_connection()
             try:
                 await connection.connect()
                 self._subscription = Subscription.on(connection, self._take)
@@ -97,7 +97,7 @@ class RedisChannel:
 
     def _take(self, messages: list[list[Any]]) -> None:
         """Take what has arrived together."""
-        told: dict[tuple[bytes, str], list[LiveEvent]] = {}
+        told: dict[tuple[bytes, str], list[LiveEvent]] = {}  # a channel's bytes are hashed faster than a UUID
         for kind, channel, *said in messages:
             tenant_id = self._tenants.get(channel)
             if tenant_id is None:
@@ -115,7 +115,8 @@ class RedisChannel:
             elif kind == b"subscribe":
                 self._heard(tenant_id)
         for (channel, _), events in told.items():
-            self._hand_on(self._tenants[channel], events)
+            if (tenant_id := self._tenants.get(channel)) is not None:  # it may have been forgotten meanwhile
+                self._hand_on(tenant_id, events)
 
     def _hand_on(self, tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
         try:
@@ -149,7 +150,7 @@ class Subscription(asyncio.Protocol):
     def say(self, *words: bytes) -> None:
         """Send a command, unless the connection is lost."""
         if not self._lost.done():
-            self._transport.write(hiredis.pack_command(words))
+            self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type] # its stub takes one word
 
     async def listen(self) -> None:
         """Wait for the end of the connection, and ask for a word where there is silence.

@@ -29,7 +29,7 @@ DELIVERY_SECONDS = Histogram(
     ["stream"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
-_DELIVERY_SECONDS_OF: Final = {stream: DELIVERY_SECONDS.labels(stream) for stream in STREAMS}
+_DELIVERY_SECONDS_OF: Final[Mapping[str, Histogram]] = {stream: DELIVERY_SECONDS.labels(stream) for stream in STREAMS}
 GAPS = Counter("notifications_gaps", "Times that events were found missing and fetched", ["stream"])
 
 log = structlog.get_logger(__name__)
