@@ -174,23 +174,23 @@ async def test_a_tenant_that_is_forgotten_over_an_event_hears_no_more_of_what_ca
 
     def receive(tenant_id: UUID, events: Sequence[LiveEvent]) -> None:
         ear.receive(tenant_id, events)
-        channel.forget(tenant_id)
+        made.forget(tenant_id)
 
-    channel = RedisChannel(redis_url, receive=receive, heard=ear.heard.append)
-    task = begin("channel", channel.run())
+    made = RedisChannel(redis_url, receive=receive, heard=ear.heard.append)
+    task = begin("channel", made.run())
     try:
-        await until(lambda: channel.connected, "a connection")
-        channel.listen(tenant_id)
+        await until(lambda: made.connected, "a connection")
+        made.listen(tenant_id)
         await until(lambda: ear.heard == [tenant_id], "the tenant is heard")
         async with redis.pipeline(transaction=True) as together:
             for said in ("booking\n1 [1]", "tenancy\n7 [1]"):
                 together.publish(channel_name(tenant_id), said)
             await together.execute()
-        channel_of_another = uuid4()
-        channel.listen(channel_of_another)
-        await until(lambda: ear.heard == [tenant_id, channel_of_another], "another is heard after it")
+        another = uuid4()
+        made.listen(another)
+        await until(lambda: ear.heard == [tenant_id, another], "another is heard after it")
         assert ear.told == [(tenant_id, 1)]
-        assert channel.connected
+        assert made.connected
     finally:
         await end(task)
 
