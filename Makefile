@@ -90,7 +90,7 @@ bench-compare: ## Tell what is worse than in the stored run by more than noise; 
 	@bench/setup
 	@$(PYTHON_BIN)/python -m bench compare
 
-bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or post-1, post-256, drain, reads, fan-out, fan-out-2000, fan-out-bursts)
+bench-profile: ## Tell where the time goes: make bench-profile ONLY=post (or post-1, post-256, drain, reads, fan-out, fan-out-2000, fan-out-bursts, rooms)
 	@bench/setup
 	@$(PYTHON_BIN)/python -m bench profile '$(or $(ONLY),post)'
 

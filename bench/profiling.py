@@ -18,7 +18,7 @@ from typing import Final
 
 import asyncpg
 
-from bench.benchmarks.fanout import FanOut
+from bench.benchmarks.fanout import FanOut, Rooms
 from bench.benchmarks.reads import Reads
 from bench.consumer import drain_at, warm_up
 from bench.stage import Stage, add_artists, new_tenants, tenant_id
@@ -155,6 +155,14 @@ async def _fan_out(stage: Stage, sockets: int, burst: int) -> AsyncIterator[Scen
             yield Scene(pids=pids, database=database, work=work)
 
 
+@asynccontextmanager
+async def _rooms(stage: Stage) -> AsyncIterator[Scene]:
+    benchmark = Rooms(stage, SECONDS / Rooms.usual_seconds)
+    async with benchmark.ready():
+        with stage.database("booking") as database:  # as above
+            yield Scene(pids={"notifications": benchmark.instance.child.pid}, database=database, work=benchmark.ours)
+
+
 SCENES: Final[dict[str, Callable[[Stage], AbstractAsyncContextManager[Scene]]]] = {
     "post": lambda stage: _post(stage, 64),
     "post-256": lambda stage: _post(stage, 256),
@@ -164,6 +172,7 @@ SCENES: Final[dict[str, Callable[[Stage], AbstractAsyncContextManager[Scene]]]] 
     "fan-out": lambda stage: _fan_out(stage, 500, 1),
     "fan-out-2000": lambda stage: _fan_out(stage, 2_000, 1),
     "fan-out-bursts": lambda stage: _fan_out(stage, 500, 10),
+    "rooms": _rooms,
 }
 
 

@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -104,17 +105,20 @@ class Redis(asyncio.Protocol):
             RuntimeError: Redis refuses it.
         """
         self.said = b""
-        self.send(*words)
+        self.send(words)
         while not self.said:  # noqa: ASYNC110 - once
             await asyncio.sleep(0.01)
         if self.said.startswith(b"-"):
             raise RuntimeError(self.said.decode())
         return self.said
 
-    def send(self, *words: bytes) -> None:
-        """Send a command (RESP)."""
+    def send(self, *commands: Sequence[bytes]) -> None:
+        """Send commands (RESP) in one write."""
         assert self.transport is not None  # noqa: S101 - it is connected first
-        parts = [b"*%d\r\n" % len(words), *(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)]
+        parts = []
+        for words in commands:
+            parts.append(b"*%d\r\n" % len(words))
+            parts += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
         self.transport.write(b"".join(parts))
 
 
@@ -128,6 +132,7 @@ class Listening:
         self._sha = b""
         self._heard = 0
         self._wanted = 0
+        self._awaited = 0
         self._moved = asyncio.Event()
         self._positions = [0] * len(audience.rooms)
         self._lost = 0
@@ -206,32 +211,48 @@ class Listening:
             tail = seen[-kept:]
             if found:
                 self._heard += found
-                if self._heard >= self._wanted:
+                if self._heard >= self._awaited:
                     self._moved.set()
 
         return count
 
     async def _tell_for(self, seconds: float) -> list[float]:
-        """Tell events in turn to the rooms, as many under way as may be; gives how long each took, in milliseconds."""
+        """Tell events in turn to the rooms, as many under way as may be; gives how long each took, in milliseconds.
+
+        With several under way that is how long it takes until there is room for another.
+        """
         audience = self._audience
         latencies = []
-        end = time.perf_counter() + seconds
+        deliveries = audience.burst * audience.sockets_a_room
+        most = audience.under_way * deliveries
         room = 0
-        while (began := time.perf_counter()) < end:
-            for _ in range(audience.under_way):
-                self._tell(room, audience.burst)
-                self._wanted += audience.burst * audience.sockets_a_room
+        end = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < end and not self._lost:
+            told = []
+            while self._wanted - self._heard + deliveries <= most:
+                self._wanted += deliveries
+                told.append(self._make(room, audience.burst))
                 room = (room + 1) % len(audience.rooms)
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                while self._heard < self._wanted and not self._lost:
-                    self._moved.clear()
-                    await self._moved.wait()
-            if self._lost:
-                break
+            self._redis.send(*told)
+            await self._hear(self._wanted - most + deliveries)
             latencies.append((time.perf_counter() - began) * 1000)
+        await self._hear(self._wanted)
         return latencies
 
-    def _tell(self, room: int, count: int) -> None:
+    async def _hear(self, deliveries: int) -> None:
+        """Wait until so many deliveries have come.
+
+        Raises:
+            TimeoutError: they do not.
+        """
+        self._awaited = deliveries
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while self._heard < deliveries and not self._lost:
+                self._moved.clear()
+                await self._moved.wait()
+
+    def _make(self, room: int, count: int) -> Sequence[bytes]:
+        """Make the command that tells so many events to a room."""
         tenant = self._audience.rooms[room][0]
         first = self._positions[room] + 1
         self._positions[room] += count
@@ -239,12 +260,9 @@ class Listening:
         channel = f"live:{{{tenant}}}".encode()
         if self._sha:
             told = [word for position, payload in events for word in (position, payload, b"")]
-            self._redis.send(
-                b"EVALSHA", self._sha, b"1", channel + b":booking", channel, b"booking", b"1000", b"86400", *told
-            )
-        else:
-            lines = [b"booking", *(position + b" " + payload for position, payload in events)]
-            self._redis.send(b"PUBLISH", channel, b"\n".join(lines))
+            return b"EVALSHA", self._sha, b"1", channel + b":booking", channel, b"booking", b"1000", b"86400", *told
+        lines = [b"booking", *(position + b" " + payload for position, payload in events)]
+        return b"PUBLISH", channel, b"\n".join(lines)
 
     def _payload(self, position: int) -> bytes:
         """Make an event of the asked size, as sockets receive it."""

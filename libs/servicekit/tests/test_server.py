@@ -5,7 +5,9 @@ import base64
 import contextlib
 import itertools
 import os
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -15,9 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.frames import Frame, Opcode
 
 from servicekit import server
-from servicekit.server import LARGEST_HEAD, PIPELINED, WIRE
+from servicekit.server import LARGEST_HEAD, PIPELINED, WIRE, text_frame
 from servicekit.testing import running
 
 MEGABYTE = b"x" * (1 << 20)
@@ -156,6 +159,71 @@ async def test_who_pings_a_websocket_and_does_not_read_is_owed_no_pongs() -> Non
         assert 0 < largest < 1 << 20
         transports[0].abort()
         writer.close()
+
+
+@pytest.mark.parametrize("text", ["", "2", "x" * 125, "x" * 126, "ü" * 100, "x" * 65_535, "x" * 65_536])
+def test_a_frame_is_as_the_websocket_library_makes_it(text: str) -> None:
+    assert text_frame(text) == Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
+async def test_a_wire_tells_when_it_takes_frames_and_when_no_more() -> None:
+    told: list[bool] = []
+    wires: list[Any] = []
+
+    async def listen(websocket: WebSocket) -> None:
+        wire = websocket.scope["extensions"][WIRE]
+        wires.append(wire)
+        wire.follow(lambda: told.append(wire.writer is not None))
+        assert wire.writer is None
+        await websocket.accept()
+        while (await websocket.receive_text()) != "leave":
+            pass
+        await websocket.close()
+
+    async with (
+        running(Starlette(routes=[WebSocketRoute("/", listen)]), websockets=True) as url,
+        aiohttp.ClientSession(url) as session,
+        session.ws_connect("/", max_msg_size=0) as client,
+    ):
+        await _until(lambda: told == [True])
+        written = 0
+        while (write := wires[0].writer) is not None:
+            write(text_frame("x" * (64 * 1024)))
+            written += 1
+        assert told == [True, False], "nobody has read"
+        for _ in range(written):
+            await client.receive_str()
+        await _until(lambda: told == [True, False, True])
+        await client.send_str("leave")
+        await _until(lambda: told == [True, False, True, False])
+        assert (await client.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_a_wire_takes_nothing_once_its_connection_is_lost() -> None:
+    wires: list[Any] = []
+
+    async def listen(websocket: WebSocket) -> None:
+        wires.append(websocket.scope["extensions"][WIRE])
+        await websocket.accept()
+        with pytest.raises(RuntimeError):
+            await websocket.receive_text()
+
+    async with (
+        running(Starlette(routes=[WebSocketRoute("/", listen)]), websockets=True) as url,
+        aiohttp.ClientSession(url) as session,
+        session.ws_connect("/") as client,
+    ):
+        await _until(lambda: bool(wires) and wires[0].writer is not None)
+        connection = client.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone without a word
+        client._response.close()
+        await _until(lambda: wires[0].writer is None)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
 
 
 async def _status(session: aiohttp.ClientSession, path: str) -> int:

@@ -19,7 +19,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -52,6 +51,9 @@ PIPELINED: Final = 32
 ALWAYS_ANSWERED: Final = ("/healthz", "/readyz", "/metrics")
 WIRE: Final = "production.wire"
 """The extension of a WebSocket's ASGI scope that holds its `Wire`."""
+_TEXT: Final = 0x81
+_LENGTH_OF_16_BITS: Final = 126
+_LENGTH_OF_64_BITS: Final = 127
 
 CROWDED = Counter("http_connections_crowded", "Connections that came when there were as many as may be")
 
@@ -184,8 +186,14 @@ class BoundedProtocol(HttpToolsProtocol):
 class Wire(Protocol):
     """What an app can do to a WebSocket past ASGI."""
 
-    def write(self, frames: bytes) -> bool:
-        """Write frames, as `text_frame` makes them, now; False where they would have to wait, or come too late."""
+    writer: Callable[[bytes], None] | None
+    """Writes frames, as `text_frame` makes them, now; None while they would have to wait, or come too late.
+
+    It may change with every write, and whenever the loop goes on; `follow` tells.
+    """
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` each time that `writer` is another."""
         ...
 
     def abort(self) -> None:
@@ -195,11 +203,20 @@ class Wire(Protocol):
 
 def text_frame(text: str) -> bytes:
     """Make the frame of a text message from a server (RFC 6455, section 5.2): the same for all who are sent it."""
-    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+    data = text.encode()
+    length = len(data)
+    if length < _LENGTH_OF_16_BITS:
+        return bytes((_TEXT, length)) + data
+    if length < 1 << 16:
+        return bytes((_TEXT, _LENGTH_OF_16_BITS)) + length.to_bytes(2, "big") + data
+    return bytes((_TEXT, _LENGTH_OF_64_BITS)) + length.to_bytes(8, "big") + data
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that an app can write to and cut, and that keeps little, and no pongs, for who does not read."""
+
+    writer: Callable[[bytes], None] | None = None
+    _changed: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection over; the kernel keeps `SEND_BUFFER` for it, and not the megabytes it would grow to."""
@@ -208,22 +225,64 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._look()
+
     def handle_connect(self, event: Request) -> None:
         """Begin, and give the app the wire."""
         super().handle_connect(event)
         if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self.scope["extensions"][WIRE] = self  # type: ignore[assignment] # uvicorn expects dicts
 
-    def write(self, frames: bytes) -> bool:
-        """Write now, if nothing waits; see `Wire.write`."""
-        if not self.writable.is_set() or self.conn.state is not State.OPEN:
-            return False
-        self.transport.write(frames)
-        return True
+    def data_received(self, data: bytes) -> None:
+        """Take a chunk, which may end the connection."""
+        super().data_received(data)
+        self._look()
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - as ASGI has it
+        """Do as the app says, which may end the connection."""
+        await super().send(message)
+        self._look()
+
+    def shutdown(self) -> None:
+        """Say that the server goes."""
+        super().shutdown()
+        self._look()
+
+    def keepalive_timeout(self) -> None:
+        """End a connection whose peer answers no more."""
+        super().keepalive_timeout()
+        self._look()
+
+    def pause_writing(self) -> None:
+        """Note that what is written has to wait."""
+        super().pause_writing()
+        self._look()
+
+    def resume_writing(self) -> None:
+        """Note that there is room again."""
+        super().resume_writing()
+        self._look()
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Tell of changes; see `Wire.follow`."""
+        self._changed = changed
+
+    def _look(self) -> None:
+        """Look whether frames can be written now; to be called after whatever may change it."""
+        is_open = self.handshake_complete and not self.disconnected and self.conn.state is State.OPEN
+        is_free = is_open and self.writable.is_set() and not self.transport.is_closing()
+        if is_free is (self.writer is None):
+            self.writer = self.transport.write if is_free else None
+            if self._changed is not None:
+                self._changed()
 
     def abort(self) -> None:
         """Cut; see `Wire.abort`."""
         self.transport.abort()
+        self._look()
 
     def handle_ping(self) -> None:
         """Answer a ping, unless what was written before waits to be read."""

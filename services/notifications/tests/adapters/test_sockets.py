@@ -1,14 +1,14 @@
 """The emitter on Engine.IO sockets that nobody reads."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from engineio.async_socket import AsyncSocket
 
-from notifications.adapters.connections import MOST_AT_ONCE, Queue
+from notifications.adapters.connections import MOST_AT_ONCE, Queue, line_to
 from notifications.adapters.sockets import PIECE, SocketEmitter
 from notifications.testing.memory import OCCURRED, live_event
 from notifications.testing.waiting import until
@@ -84,21 +84,41 @@ class FakeWire:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
-        self.room = 1_000
+        self.is_closed = False
+        self.writer: Callable[[bytes], None] | None = self._write
+        self._room = 1_000
+        self._changed: Callable[[], None] = lambda: None
 
-    def write(self, frames: bytes) -> bool:
-        if len(self.written) == self.room:
-            return False
+    def hold(self, room: int) -> None:
+        """Take as many writes as ``room`` in all."""
+        self._room = room
+        self._look()
+
+    def _look(self) -> None:
+        self.writer = self._write if len(self.written) < self._room else None
+        self._changed()
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def _write(self, frames: bytes) -> None:
+        if self.is_closed:
+            message = "unable to perform operation; the handler is closed"
+            raise RuntimeError(message)
         self.written.append(frames)
-        return True
+        self._look()
+
+    def abort(self) -> None:
+        self.hold(0)
 
 
 class Upgraded:
     """A socket whose writer waits for packets, and holds what it has taken until it is let go on."""
 
     def __init__(self, socket: AsyncSocket) -> None:
-        self.wire = socket.wire = FakeWire()
+        self.wire = FakeWire()
         socket.upgraded = True
+        line_to(socket).connect(self.wire)
         self._socket = socket
         self.taken: list[str] = []
         self.goes_on = asyncio.Event()
@@ -133,6 +153,8 @@ def told(frames: bytes) -> list[str]:
         length, at = frames[1], 2
         if length == 126:
             length, at = int.from_bytes(frames[2:4], "big"), 4
+        elif length == 127:
+            length, at = int.from_bytes(frames[2:10], "big"), 10
         assert frames[0] == 0x81
         found.append(frames[at : at + length].decode())
         frames = frames[at + length :]
@@ -153,9 +175,10 @@ async def test_events_that_are_ready_together_are_one_write(server: Server, ana:
 
 async def test_nothing_overtakes_what_waits_or_was_taken(server: Server, ana: Upgraded) -> None:
     emitter = SocketEmitter(server, pending=10, patience_s=1)
-    ana.wire.room, ana.goes_on = 0, asyncio.Event()
+    ana.wire.hold(0)
+    ana.goes_on = asyncio.Event()
     emitter.deliver([live_event("booking", 1)], ["ana"])
-    ana.wire.room = 1_000
+    ana.wire.hold(1_000)
     emitter.deliver([live_event("booking", 2)], ["ana"])
     await until(server.sockets["ana"].queue.empty, "the writer has taken both")
     emitter.deliver([live_event("booking", 3)], ["ana"])
@@ -169,18 +192,56 @@ async def test_nothing_overtakes_what_waits_or_was_taken(server: Server, ana: Up
 
 async def test_who_reads_slowly_is_written_a_piece_and_the_rest_waits(server: Server, ana: Upgraded) -> None:
     emitter = SocketEmitter(server, pending=10, patience_s=1)
-    ana.wire.room, ana.goes_on = 1, asyncio.Event()
+    ana.wire.hold(1)
+    ana.goes_on = asyncio.Event()
     large = [replace(live_event("booking", position), payload='["x","' + "y" * PIECE + '"]') for position in (1, 2, 3)]
     assert emitter.deliver(large, ["ana"]) == []
     assert [len(told(frames)) for frames in ana.wire.written] == [1]
     assert server.sockets["ana"].queue.qsize() == 2
 
 
-async def test_a_socket_that_is_being_upgraded_is_not_written_to(server: Server, ana: Upgraded) -> None:
+async def test_a_socket_that_is_being_upgraded_is_not_written_to(server: Server) -> None:
     emitter = SocketEmitter(server, pending=10, patience_s=1)
-    server.sockets["ana"].upgraded = False
+    socket, wire = server.sockets["ana"], FakeWire()
+    line_to(socket).connect(wire)
+    polling = asyncio.create_task(socket.poll())
+    await until(lambda: socket.queue.is_idle, "the poll waits")
     emitter.deliver([live_event("booking", 1)], ["ana"])
-    assert ana.wire.written == []
+    assert [packet.encode() for packet in await polling] == [happened(1)]
+    assert wire.written == []
+
+
+async def test_an_audience_is_sent_the_same_until_it_is_left(server: Server, ana: Upgraded) -> None:
+    audience = SocketEmitter(server, pending=10, patience_s=1).audience()
+    for sid in ("ana", "ben", "gone"):
+        audience.add(sid)
+    assert len(audience) == 3
+    assert audience.deliver([live_event("booking", 1)]) == ["gone"]
+    audience.discard("gone")
+    assert audience.deliver([live_event("booking", 2)]) == []
+    audience.discard("ana")
+    audience.discard("ana")
+    assert audience.deliver([live_event("booking", 3)]) == []
+    assert [told(frames) for frames in ana.wire.written] == [[happened(1)], [happened(2)]]
+    assert waiting(server, "ben") == [happened(1), happened(2), happened(3)]  # it polls
+
+
+async def test_a_connection_that_was_closed_behind_our_back_keeps_nothing_from_the_others(
+    server: Server, ana: Upgraded
+) -> None:
+    emitter = SocketEmitter(server, pending=10, patience_s=1)
+    ana.wire.is_closed = True
+    assert emitter.deliver([live_event("booking", 1)], ["ana", "ben"]) == ["ana"]
+    assert waiting(server, "ben") == [happened(1)]
+
+
+async def test_one_that_is_lost_at_a_piece_is_named_once_and_the_others_are_sent_all(
+    server: Server, ana: Upgraded
+) -> None:
+    emitter = SocketEmitter(server, pending=2, patience_s=1)
+    large = [replace(live_event("booking", position), payload='["x","' + "y" * PIECE + '"]') for position in range(4)]
+    assert emitter.deliver(large, ["ben", "ana"]) == ["ben"]
+    assert [len(told(frames)) for frames in ana.wire.written] == [1, 1, 1, 1]
 
 
 async def test_an_answer_to_a_poll_holds_so_many_packets_and_the_next_goes_on(server: Server) -> None:

@@ -62,11 +62,22 @@ class Queue(asyncio.Queue[Any]):
         super().__init__()
         self._most = most
         self._left = MOST_AT_ONCE
+        self._changed: Callable[[], None] | None = None
         self.is_idle = False
         """Whether nothing waits, and all that was taken before is written: its taker waits for more."""
 
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` each time that `is_idle` is another."""
+        self._changed = changed
+
+    def _note(self, *, is_idle: bool) -> None:
+        if is_idle is not self.is_idle:
+            self.is_idle = is_idle
+            if self._changed is not None:
+                self._changed()
+
     def _put(self, item: Any) -> None:  # noqa: ANN401 - as above
-        self.is_idle = False
+        self._note(is_idle=False)
         super()._put(item)
 
     async def put(self, item: Any) -> None:  # noqa: ANN401 - engineio.Packet, which has no types, or None
@@ -77,11 +88,11 @@ class Queue(asyncio.Queue[Any]):
     async def get(self) -> Any:  # noqa: ANN401 - as above
         """Wait for the first packet of those that are taken together."""
         self._left = MOST_AT_ONCE
-        self.is_idle = self.empty()
+        self._note(is_idle=self.empty())
         try:
             return await super().get()
         finally:
-            self.is_idle = False
+            self._note(is_idle=False)
 
     def get_nowait(self) -> Any:  # noqa: ANN401 - as above
         """Take another; asyncio.QueueEmpty where there is none, or enough were taken together."""
@@ -147,8 +158,49 @@ def hold_to(socket: Any, allowance: Allowance) -> None:  # noqa: ANN401 - engine
     socket.receive = receive_within
 
 
+class Line:
+    """The way to an Engine.IO socket: past its queue while nothing waits in that or was taken from it.
+
+    The writer of Engine.IO takes three turns of the loop and two tasks for what is one write past it.
+    """
+
+    __slots__ = ("socket", "wire", "write")
+
+    def __init__(self, socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types; None: it is gone
+        """Lead to ``socket``, by way of its queue for now."""
+        self.socket = socket
+        self.wire: Wire | None = None
+        """The WebSocket below; None: there is none yet."""
+        self.write: Callable[[bytes], None] | None = None
+        """Writes frames to the WebSocket now; None where they have to wait their turn, or come too late."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the socket takes nothing any more."""
+        return self.socket is None or self.socket.closing or self.socket.closed
+
+    def connect(self, wire: Wire) -> None:
+        """Take the WebSocket below the socket."""
+        self.wire = wire
+        wire.follow(self._look)
+        self.socket.queue.follow(self._look)
+        self._look()
+
+    def _look(self) -> None:
+        is_free = self.socket.queue.is_idle and self.socket.upgraded
+        self.write = self.wire.writer if is_free and self.wire is not None else None
+
+
+def line_to(socket: Any) -> Line:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+    """Give the line to a socket: one for as long as it lives."""
+    line: Line | None = getattr(socket, "line", None)
+    if line is None:
+        line = socket.line = Line(socket)
+    return line
+
+
 class Connection(WebSocket):  # type: ignore[misc] # it has no types
-    """The WebSocket below an Engine.IO socket, which is given its wire."""
+    """The WebSocket below an Engine.IO socket, whose line leads to it."""
 
     def __init__(self, handler: Any, server: Any) -> None:  # noqa: ANN401 - a method of the socket, and its server
         """Begin; ``handler`` is the socket's own."""
@@ -157,28 +209,14 @@ class Connection(WebSocket):  # type: ignore[misc] # it has no types
 
     async def __call__(self, environ: dict[str, Any]) -> Any:  # noqa: ANN401 - as it is handed on
         """Serve the socket."""
-        self._socket.wire = environ["asgi.scope"]["extensions"][WIRE]
+        line_to(self._socket).connect(environ["asgi.scope"]["extensions"][WIRE])
         return await super().__call__(environ)
 
 
 def cut_later(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
     """Cut the WebSocket below a closed socket, should it not have ended by itself in `CLOSE_SECONDS`."""
-    if (wire := wire_of(socket)) is not None:
+    if (wire := line_to(socket).wire) is not None:
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, wire.abort)
-
-
-def wire_of(socket: Any) -> Wire | None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
-    """Give the wire of the WebSocket below a socket; None: there is none yet."""
-    wire: Wire | None = getattr(socket, "wire", None)
-    return wire
-
-
-def write_past(socket: Any, frames: bytes) -> bool:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
-    """Write to a WebSocket past its queue, if nothing waits in that or was taken from it; False where it has to wait.
-
-    The writer of Engine.IO takes three turns of the loop and two tasks for what is one write here.
-    """
-    return socket.queue.is_idle and socket.upgraded and socket.wire.write(frames)  # type: ignore[no-any-return]
 
 
 def bound(server: "socketio.AsyncServer", *, pending: int, allowance: Allowance) -> None:

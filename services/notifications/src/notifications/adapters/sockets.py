@@ -7,7 +7,8 @@ Protocols: Engine.IO 4, Socket.IO 5.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
@@ -16,7 +17,7 @@ from engineio import packet as engine_packet
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
-from notifications.adapters.connections import Allowance, TextPacket, bound, cut_later, write_past
+from notifications.adapters.connections import Allowance, Line, TextPacket, bound, cut_later, line_to
 from notifications.domain.positions import LiveEvent
 from servicekit import tracing
 from servicekit.server import text_frame
@@ -24,6 +25,9 @@ from servicekit.server import text_frame
 NAMESPACE: Final = "/"
 _EVENT: Final = "2"
 """Packet type of a Socket.IO event in the namespace ``/`` (Socket.IO protocol 5)."""
+_MESSAGE: Final = str(engine_packet.MESSAGE)
+"""Packet type of Engine.IO's messages (Engine.IO protocol 4)."""
+_GONE: Final = Line(None)
 PIECE: Final = 16 * 1024
 """Characters that are written to a socket at once."""
 
@@ -68,24 +72,35 @@ class SocketEmitter:
         self._pending = pending
         self._patience_s = patience_s
         self._closing: set[asyncio.Task[None]] = set()
-        self._told: dict[str, Any] = {}
-        """The Engine.IO sockets of those who were told something, until they are released."""
+        self._told: dict[str, Line] = {}
+        """The lines to those who were told something, until they are released."""
+
+    def audience(self) -> "SocketAudience":
+        """Make an audience, without sockets; see `Emitter.audience`."""
+        return SocketAudience(self)
 
     def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
         """Write events to sockets, or put them on their queues; see `Emitter.deliver`."""
+        return self.send(events, {sid: self.line(sid) for sid in sids})
+
+    def send(self, events: Sequence[LiveEvent], lines: Mapping[str, Line]) -> list[str]:
+        """Deliver events by lines, given by the ids of their sockets; names those that take no more."""
         texts = [_EVENT + event.payload for event in events if event.payload is not None]
-        if not texts:
+        if not texts or not lines:
             return []
-        message = _Message(texts)
-        emitted = [(f"emit {event.stream}", event.traceparent) for event in events]
-        with tracing.each(SpanKind.PRODUCER, emitted, {"messaging.batch.message_count": len(sids)}):
-            return [sid for sid in sids if not self._put(sid, message)]
+        pieces = _pieces(texts)
+        traced = [(f"emit {event.stream}", event.traceparent) for event in events if event.traceparent is not None]
+        if not traced:
+            return self._write(pieces, lines)
+        with tracing.each(SpanKind.PRODUCER, traced, {"messaging.batch.message_count": len(lines)}):
+            return self._write(pieces, lines)
 
     def tell(self, sid: str, name: str, message: dict[str, Any]) -> None:
         """Put a message on the queue of a socket; see `Emitter.tell`."""
-        if (socket := self._find(sid)) is not None:
-            self._told[sid] = socket
-        self._put(sid, _Message([_EVENT + orjson.dumps([name, message]).decode()]))
+        line = self.line(sid)
+        if not line.is_gone:
+            self._told[sid] = line
+            self._write(_pieces([_EVENT + orjson.dumps([name, message]).decode()]), {sid: line})
 
     async def drained(self, sid: str) -> bool:
         """Wait until a socket's queue has been taken; see `Emitter.drained`."""
@@ -121,51 +136,106 @@ class SocketEmitter:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _find(self, sid: str) -> Any:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
-        socket = self._told.get(sid)
-        if socket is None:
+    def line(self, sid: str) -> Line:
+        """Give the line to a socket, be it gone or not."""
+        line = self._told.get(sid)
+        if line is None:
             socket = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, NAMESPACE))
-        return None if socket is None or socket.closing or socket.closed else socket
+            line = _GONE if socket is None else line_to(socket)
+        return line
 
-    def _put(self, sid: str, message: "_Message") -> bool:
-        socket = self._find(sid)
-        if socket is None:
+    def _find(self, sid: str) -> Any:  # noqa: ANN401 - engineio.AsyncSocket, which has no types
+        line = self.line(sid)
+        return None if line.is_gone else line.socket
+
+    def _write(self, pieces: Iterable["_Piece"], lines: Mapping[str, Line]) -> list[str]:
+        """Write to each line, or put on its queue; what is on a queue is not overtaken by the pieces that follow.
+
+        This is what a delivery costs, besides the kernel's part: so the loop does nothing that could be done before.
+        """
+        lost: list[str] = []
+        for piece in pieces:
+            frames = piece.frames
+            waiting = []
+            gone = []
+            for sid, line in lines.items():
+                if (write := line.write) is None:
+                    waiting.append(sid)
+                    continue
+                try:
+                    write(frames)
+                except RuntimeError:  # it was closed behind our back, which must not keep it from the others
+                    gone.append(sid)
+            gone += [sid for sid in waiting if not self._enqueue(lines[sid], piece.packets)]
+            if gone:
+                lost += gone
+                lines = {sid: line for sid, line in lines.items() if sid not in gone}
+        return lost
+
+    def _enqueue(self, line: Line, packets: list[engine_packet.Packet]) -> bool:
+        if line.is_gone:
             return False
-        for written, piece in enumerate(message.pieces):
-            if not write_past(socket, piece.frames):
-                return self._enqueue(socket, [packet for left in message.pieces[written:] for packet in left.packets])
-        return True
-
-    def _enqueue(self, socket: Any, packets: list[engine_packet.Packet]) -> bool:  # noqa: ANN401 - as above
+        queue = line.socket.queue
         for packet in packets:
-            if socket.queue.qsize() >= self._pending:
+            if queue.qsize() >= self._pending:
                 SLOW.inc()
                 return False
-            socket.queue.put_nowait(packet)
+            queue.put_nowait(packet)
         return True
+
+
+class SocketAudience:
+    """`Audience` of a `SocketEmitter`."""
+
+    def __init__(self, emitter: SocketEmitter) -> None:
+        """Begin without sockets."""
+        self._emitter = emitter
+        self._lines: dict[str, Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, sid: str) -> None:
+        """Let a socket hear what comes from now on."""
+        self._lines[sid] = self._emitter.line(sid)
+
+    def discard(self, sid: str) -> None:
+        """Let it hear no more."""
+        self._lines.pop(sid, None)
+
+    def deliver(self, events: Sequence[LiveEvent]) -> list[str]:
+        """Deliver to all; see `Audience.deliver`."""
+        return self._emitter.send(events, self._lines)
 
 
 class _Piece:
-    """Packets that are written at once."""
+    """Packets that are written at once: about `PIECE` characters, as who does not read is written no more at once."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.packets = [engine_packet.Packet(engine_packet.MESSAGE, text) for text in texts]
-        self.frames = b"".join(text_frame(packet.encode()) for packet in self.packets)
+        self._texts = texts
+        self.frames = b"".join([text_frame(_MESSAGE + text) for text in texts])
+
+    @cached_property
+    def packets(self) -> list[engine_packet.Packet]:
+        """The same for a queue."""
+        return [engine_packet.Packet(engine_packet.MESSAGE, text) for text in self._texts]
 
 
-class _Message:
-    """What is sent together, in pieces of about `PIECE` characters: who does not read is not written more at once."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.pieces: list[_Piece] = []
-        together: list[str] = []
-        for text in texts:
-            together.append(text)
-            if sum(map(len, together)) >= PIECE:
-                self.pieces.append(_Piece(together))
-                together = []
-        if together:
-            self.pieces.append(_Piece(together))
+def _pieces(texts: Sequence[str]) -> list[_Piece]:
+    if len(texts) == 1:
+        return [_Piece(texts)]
+    pieces: list[_Piece] = []
+    together: list[str] = []
+    size = 0
+    for text in texts:
+        together.append(text)
+        size += len(text)
+        if size >= PIECE:
+            pieces.append(_Piece(together))
+            together, size = [], 0
+    if together:
+        pieces.append(_Piece(together))
+    return pieces
 
 
 async def _close(socket: Any) -> None:  # noqa: ANN401 - engineio.AsyncSocket, which has no types

@@ -11,9 +11,10 @@ from prometheus_client import Counter, Histogram
 
 from notifications.application.history import History
 from notifications.application.messages import occurred_at
-from notifications.application.ports import Emitter
+from notifications.application.ports import Audience, Emitter
 from notifications.domain.positions import LiveEvent, Step, step
 from notifications.domain.resumption import Head, epoch_of
+from production_contracts.events import STREAMS
 from servicekit import clock
 from servicekit.problems import ProblemError
 from servicekit.tokens import Principal
@@ -28,6 +29,7 @@ DELIVERY_SECONDS = Histogram(
     ["stream"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
+_DELIVERY_SECONDS_OF: Final[Mapping[str, Histogram]] = {stream: DELIVERY_SECONDS.labels(stream) for stream in STREAMS}
 GAPS = Counter("notifications_gaps", "Times that events were found missing and fetched", ["stream"])
 
 log = structlog.get_logger(__name__)
@@ -35,7 +37,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Seat:
-    """A socket's place in its hub: who sits there, and the last position it was sent of each stream."""
+    """A socket's place in its hub: who sits there, and the last position it was sent of each stream.
+
+    While it is where its hub is, the hub's positions are its own, and those here are those of before.
+    """
 
     sid: str
     principal: Principal
@@ -45,9 +50,9 @@ class Seat:
 class Hub:
     """Hands a tenant's events to its sockets: to each of them each event past its position once, in order.
 
-    An event arrives through `receive` and is passed on to the *attached* seats, none of which is behind the hub.
-    Between a look at a position and what is done about it nothing waits, so no other event comes between. A seat that
-    joins catches up by itself until it meets the hub, and is attached then.
+    An event arrives through `receive` and is passed on to the seats that are *level* with the hub, and to those *ahead*
+    of it once it has passed them; none of these is behind. Between a look at a position and what is done about it
+    nothing waits, so no other event comes between. A seat that joins catches up by itself until it meets the hub.
     """
 
     def __init__(
@@ -75,7 +80,8 @@ class Hub:
         self.positions = {stream: head.position for stream, head in heads.items()}
         self.seats: dict[str, Seat] = {}
         self._known = dict(self.positions)
-        self._attached: dict[str, Seat] = {}
+        self._level: Audience = emitter.audience()
+        self._ahead: dict[str, Seat] = {}
         self._fills: dict[str, asyncio.Task[None]] = {}
         self._history = history
         self._emitter = emitter
@@ -131,7 +137,7 @@ class Hub:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, LONGEST_WAIT_S)
         if seat.sid in self.seats:
-            self._attached[seat.sid] = seat
+            self._place(seat)
 
     def take(self, seat: Seat) -> None:
         """Give a socket its place; it is sent nothing before it has joined."""
@@ -140,7 +146,8 @@ class Hub:
     def leave(self, sid: str) -> None:
         """Give a place up."""
         self.seats.pop(sid, None)
-        self._attached.pop(sid, None)
+        self._level.discard(sid)
+        self._ahead.pop(sid, None)
         if not self.seats:
             for task in self._fills.values():
                 task.cancel()
@@ -153,34 +160,37 @@ class Hub:
     def _behind(self, seat: Seat) -> str | None:
         return next((name for name, position in self.positions.items() if seat.positions[name] < position), None)
 
+    def _place(self, seat: Seat) -> None:
+        """Keep a seat that is not behind where it belongs."""
+        if seat.positions == self.positions:
+            self._ahead.pop(seat.sid, None)
+            self._level.add(seat.sid)
+        else:
+            self._ahead[seat.sid] = seat
+
     def _pass_on(self, events: Sequence[LiveEvent]) -> None:
         """Send events that follow each other, all of one stream, to each seat past its position."""
         stream, before, last = events[0].stream, events[0].position - 1, events[-1].position
         self.positions[stream] = last
-        takers = []
-        ahead = []
-        for seat in self._attached.values():
-            position = seat.positions[stream]
-            if position == before:
-                takers.append(seat.sid)
-            elif position < last:
-                ahead.append((seat.sid, events[position - before :]))
-            else:
-                continue
-            seat.positions[stream] = last
-        if takers:
-            self._send(events, takers)
-        for sid, rest in ahead:
-            self._send(rest, [sid])
-        if takers:
+        if sockets := len(self._level):
+            self._account(events, sockets, self._level.deliver(events))
             _measure(events)
+        for seat in list(self._ahead.values()):
+            if (position := seat.positions[stream]) < last:
+                seat.positions[stream] = last
+                self._send(events[position - before :], [seat.sid])
+            if seat.sid in self._ahead:
+                self._place(seat)
 
     def _send(self, events: Sequence[LiveEvent], sids: list[str]) -> bool:
         lost = self._emitter.deliver(events, sids)
-        DELIVERED.inc(len(events) * (len(sids) - len(lost)))
+        self._account(events, len(sids), lost)
+        return not lost
+
+    def _account(self, events: Sequence[LiveEvent], sockets: int, lost: Sequence[str]) -> None:
+        DELIVERED.inc(len(events) * (sockets - len(lost)))
         for sid in lost:
             self._lose(sid)
-        return not lost
 
     async def _fetch(self, stream: str, position: int, token: Callable[[], str]) -> list[LiveEvent]:
         async with self._slots:
@@ -215,6 +225,7 @@ class Hub:
 
 def _measure(events: Sequence[LiveEvent]) -> None:
     now = clock.now()
+    measured = _DELIVERY_SECONDS_OF[events[0].stream]
     for event in events:
         if (since := occurred_at(event)) is not None:
-            DELIVERY_SECONDS.labels(event.stream).observe(max(0.0, (now - since).total_seconds()))
+            measured.observe(max(0.0, (now - since).total_seconds()))

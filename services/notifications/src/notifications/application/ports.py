@@ -15,11 +15,29 @@ class RecentUnavailableError(Exception):
     """The store of recent events can't be reached."""
 
 
+class Audience(Protocol):
+    """Sockets that are sent the same, until they are discarded; a socket that is gone is lost with the next event."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, sid: str) -> None:
+        """Let a socket hear what comes from now on."""
+
+    def discard(self, sid: str) -> None:
+        """Let it hear no more; it need not be there."""
+
+    def deliver(self, events: Sequence[LiveEvent]) -> list[str]:
+        """Send events, in order, to all; as `Emitter.deliver` does."""
+
+
 class Emitter(Protocol):
     """Writes to sockets; nothing here waits, so that what is decided about a socket is done before the next decision.
 
     A socket receives what it is sent in the order in which it was sent.
     """
+
+    def audience(self) -> Audience:
+        """Make an audience, without sockets."""
 
     def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
         """Send events, in order, to sockets; names those that take no more: they are gone, or too far behind."""

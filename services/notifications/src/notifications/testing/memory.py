@@ -145,6 +145,10 @@ class MemoryEmitter:
         self.stuck: set[str] = set()
         self.closed: list[str] = []
 
+    def audience(self) -> "MemoryAudience":
+        """Make an audience."""
+        return MemoryAudience(self)
+
     def deliver(self, events: Sequence[LiveEvent], sids: Collection[str]) -> list[str]:
         """Write events down for each socket that is not gone."""
         told = [tuple(orjson.loads(event.payload)) for event in events if event.payload is not None]
@@ -173,3 +177,27 @@ class MemoryEmitter:
             for name, message in self.sent[sid]
             if name.endswith(":happened") and message["stream"] == stream
         ]
+
+
+class MemoryAudience:
+    """`Audience` of a `MemoryEmitter`."""
+
+    def __init__(self, emitter: MemoryEmitter) -> None:
+        """Begin without sockets."""
+        self._emitter = emitter
+        self._sids: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._sids)
+
+    def add(self, sid: str) -> None:
+        """Add a socket."""
+        self._sids[sid] = None
+
+    def discard(self, sid: str) -> None:
+        """Take one out."""
+        self._sids.pop(sid, None)
+
+    def deliver(self, events: Sequence[LiveEvent]) -> list[str]:
+        """Write events down for each."""
+        return self._emitter.deliver(events, list(self._sids))
