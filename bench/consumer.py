@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.processes import used
-from bench.stage import Changes, Stage, add_artists, new_tenants, tenant_id
+from bench.stage import Changes, Stage, add_artists, analyze, new_tenants, tenant_id
 from bench.workload import Workload
 from local_stack.databases import Database
 from local_stack.port import free_ports
@@ -65,6 +65,7 @@ async def drain(
         ]
         await _shared(stage, consumers)
         await warm_up(stage, database)
+        await analyze(database)
         return await drain_at(stage, instances, workload)
 
 

@@ -21,7 +21,7 @@ import asyncpg
 from bench.benchmarks.fanout import FanOut, Rooms
 from bench.benchmarks.reads import Reads
 from bench.consumer import drain_at, warm_up
-from bench.stage import Stage, add_artists, new_tenants, tenant_id
+from bench.stage import Stage, add_artists, analyze, new_tenants, tenant_id
 from bench.systems import Tenants, ours
 from bench.workload import Workload
 from local_stack.databases import Database
@@ -119,6 +119,7 @@ async def _post(stage: Stage, connections: int) -> AsyncIterator[Scene]:
         await add_artists(database, tenants.artists)
         system = stack.enter_context(ours(stage, database, tenants.owners(stage)))
         await system.book(connections, 3.0)
+        await analyze(database)
         pids = {name: instance.child.pid for name, instance in system.instances.items()}
         yield Scene(pids=pids, database=database, work=lambda: system.book(connections, SECONDS))
 
@@ -130,6 +131,7 @@ async def _drain(stage: Stage) -> AsyncIterator[Scene]:
         await add_artists(database, workload.artists)
         with stage.services("booking", databases={"booking": database}) as services:
             await warm_up(stage, database)
+            await analyze(database)
             booking = services["booking"]
             work = lambda: drain_at(stage, [booking], workload)  # noqa: E731 - as the other's
             yield Scene(pids={"booking": booking.child.pid}, database=database, work=work)

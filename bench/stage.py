@@ -194,6 +194,18 @@ async def open_to(connection: "asyncpg.Connection[asyncpg.Record]", tenants: Seq
     await connection.execute("select set_config('app.tenant_ids', $1, true)", "{" + ",".join(map(str, tenants)) + "}")
 
 
+async def analyze(database: Database) -> None:
+    """Let PostgreSQL look at what stands in its tables, as it does by itself a minute after it was written.
+
+    Without it everything is planned for empty tables, and each look-up of a row reads all rows of its tenant.
+    """
+    connection = await asyncpg.connect(database.superuser_dsn)
+    try:
+        await connection.execute("analyze")
+    finally:
+        await connection.close()
+
+
 async def add_artists(database: Database, artists: Mapping[UUID, Sequence[UUID]]) -> None:
     """Put the artists of tenants into booking's roster, as if tenancy had told of them."""
     connection = await asyncpg.connect(database.dsn)

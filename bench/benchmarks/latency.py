@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from bench.benchmark import Benchmark, Goal, Line, Measured
-from bench.stage import add_artists
+from bench.stage import add_artists, analyze
 from bench.statistics import percentile
 from bench.systems import System, Tenants, ours
 from local_stack.databases import Database
@@ -56,6 +56,7 @@ class Latency(Benchmark):
             self._floor = os.environ | await _floor_environment(self.stage.kafka.options(), database, names)
             stack.enter_context(self.stage.program("floor", ["bench.baselines.floor", "relay"], self._floor))
             await self._ours.book(BUSY, self.seconds(LOOK_SECONDS))  # warm: connections, caches, statements
+            await analyze(database)
             self._rate = (await self._ours.book(BUSY, self.seconds(LOOK_SECONDS))).report.rate / 2
             yield
 

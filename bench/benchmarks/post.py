@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from bench.benchmark import Benchmark, Goal, Line, Measured
 from bench.load.plan import Plan, Report
-from bench.stage import add_artists
+from bench.stage import add_artists, analyze
 from bench.statistics import percentile
 from bench.systems import System, Tenants, monolith, ours
 from local_stack.port import HOST
@@ -15,6 +15,8 @@ from local_stack.port import HOST
 TENANTS: Final = 50
 CONNECTIONS: Final = (1, 16, 64, 256)
 SECONDS: Final = 4.0
+WARM: Final = 16
+"""Connections that fill the tables with something to look at, before anything is measured."""
 _THROUGHPUT: Final = {64: Goal(at_least=2), 256: Goal(at_least=3)}
 _PARTS: Final = ("gateway", "booking", "postgresql", "kafka", "redis")
 _OF_PARTS: Final = 64
@@ -49,6 +51,9 @@ class Post(Benchmark):
                 await add_artists(database, tenants.artists)
             self._ours = stack.enter_context(ours(self.stage, databases[0], owners))
             self._monolith = stack.enter_context(monolith(self.stage, databases[1], owners))
+            for system in (self._ours, self._monolith):
+                await system.book(WARM, 1.0)
+                await analyze(system.database)
             yield
 
     async def ours(self) -> Measured:

@@ -41,8 +41,8 @@ Assumed is this, and each figure below is proportional to it:
 - cores are half busy in the busiest hour: what is left is for a part that is gone, for peaks, and for vacuum.
 
 What is not in it: tenancy (its commands are few, and cost what booking's cost), replicas of Kafka and PostgreSQL (each
-writes what its leader writes), TLS, the ingress, the mesh, collectors of metrics and traces. What is added when, and what
-that takes, stands under [Performance](../performance.md#what-is-added-when).
+writes what its leader writes), TLS, the ingress, the mesh, collectors of metrics and traces. What is added when, and
+what that takes, stands under [Performance](../performance.md#what-is-added-when).
 
 """
 _NONE: Final = "No run is stored yet, or not of all that is needed: `make bench ONLY=post,reads,fan-out,footprint`.\n"

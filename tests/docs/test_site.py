@@ -40,6 +40,7 @@ UNTOLD = {
     "servicekit.tokens:LONGEST_ID",  # ids are the identity provider's
     "servicekit.tokens:LONGEST_LIFE_SECONDS",  # a setting
     "booking.adapters.roster:MOST_REMEMBERED",  # a cache
+    "gateway.adapters.limits:MOST_TOGETHER",  # who is one more is counted in the next call
     "production_contracts.audit:LONGEST_ADDRESS",  # longer than any address
     "servicekit.audit.verification:MOST_EVENTS",  # how a verification tells an entry that covers others
     "servicekit.audit.verification:MOST_TOLD",  # lines that it prints

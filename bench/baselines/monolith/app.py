@@ -30,7 +30,7 @@ from production_contracts.bookings import BookingRequest
 from production_contracts.commands import BY_DATA, CreateBooking
 from production_contracts.problems import problem_body
 from production_contracts.roles import Permission, may
-from servicekit import clock, problems
+from servicekit import clock, problems, tracing
 from servicekit.audit.chain import Asked, Decided, Entered, enter
 from servicekit.problems import NOT_THERE, ProblemError
 from servicekit.tokens import Principal, TokenVerifier
@@ -102,7 +102,7 @@ class Monolith:
 
     def app(self) -> FastAPI:
         """Make the application."""
-        app = FastAPI(lifespan=self._lifespan, openapi_url=None)
+        app = FastAPI(lifespan=self._lifespan, openapi_url=None, telemetry=tracing.OURS_ALONE)
         problems.install(app)
         app.router.routes.extend(
             [

@@ -4,7 +4,6 @@ Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2 (attributes are he
 Extensions of ours: ``tenantid``, on events ``position``, on commands ``replypartition``; W3C ``traceparent`` as it is.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from production_contracts import commands, events
 from production_contracts.commands import Command, CommandBody
@@ -176,9 +176,8 @@ def event_record(event: dict[str, Any], tenant_id: UUID, topic: str, traceparent
         "tenantid": str(tenant_id),
         "position": str(event["position"]),
     }
-    value = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
     return KafkaRecord(
-        topic=topic, key=tenant_key(tenant_id), value=value, headers=cloud_headers(attributes, traceparent)
+        topic=topic, key=tenant_key(tenant_id), value=to_json(event), headers=cloud_headers(attributes, traceparent)
     )
 
 
@@ -206,7 +205,7 @@ def read_event(key: bytes | None, value: bytes | None, headers: Iterable[tuple[s
         if kind is None:
             return None
         events.Event.model_validate_json(value or b"")
-        event = json.loads(value or b"")
+        event = from_json(value or b"")
     except KeyError as error:
         message = f"missing header: {error}"
         raise UnreadableError(message) from None

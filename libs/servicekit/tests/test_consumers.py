@@ -62,6 +62,35 @@ async def test_what_the_handler_raises_brings_the_same_records_again_in_order(br
         assert [value for value in taken.handled if value in values] == values, f"once and in order: {partition}"
 
 
+async def test_what_came_while_a_batch_was_in_hand_is_the_next_one_whole(broker: Broker, group: str) -> None:
+    topic, taken = await broker.topic(partitions=2), Taken()
+    taken.go.clear()
+    consumers = broker.consumers()
+    consumers.batches([topic], group, taken, gather_ms=10_000)
+    await consumers.start()
+    await broker.send(topic, b"first")
+    await until(lambda: taken.batches == [[b"first"]], "a batch is in hand")
+    sent = [f"{n}".encode() for n in range(40)]
+    for number, value in enumerate(sent):
+        await broker.send(topic, value, partition=number % 2)
+    taken.go.set()
+    await until(lambda: len(taken.handled) == 41, "all of it is handled")
+    assert [sorted(batch, key=lambda value: int(value or b"")) for batch in taken.batches[1:]] == [sent]
+
+
+async def test_what_was_gathered_comes_again_in_order_after_an_outage(broker: Broker, group: str) -> None:
+    topic, taken = await broker.topic(), Taken()
+    taken.failures = 3
+    consumers = broker.consumers()
+    consumers.batches([topic], group, taken, gather_ms=50, max_records=7)
+    await consumers.start()
+    sent = [f"{n}".encode() for n in range(30)]
+    await broker.send(topic, *sent)
+    await until(lambda: len(taken.handled) == 30, "all of it is handled")
+    assert taken.handled == sent
+    assert max(map(len, taken.batches)) <= 7
+
+
 async def test_a_header_that_is_not_utf_8_reaches_the_handler_with_its_neighbours(broker: Broker, group: str) -> None:
     topic, taken = await broker.topic(), Taken()
     await broker.send(topic, b"before")

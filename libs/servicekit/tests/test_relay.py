@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -124,6 +125,77 @@ async def test_more_than_a_round_and_a_batch_holds_is_published_in_order(
     on_topic = await published(events_broker, [tenant, other])
     assert on_topic[tenant] == await stored(database, tenant)
     assert on_topic[other] == await stored(database, other)
+
+
+async def arrived(broker: Broker, tenants: Sequence[UUID], count: int) -> bool:
+    return all(len(events) >= count for events in (await published(broker, tenants)).values())
+
+
+async def test_what_kafka_has_acknowledged_is_not_sent_again_though_it_is_not_marked_yet(
+    database: Database, events_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MARK_SECONDS", 1_000.0)
+    tenants = [uuid4() for _ in range(3)]
+    async with running(database, events_broker.producer) as working:
+        for position in (2, 4, 6):
+            await asyncio.gather(*(happen(database, tenant, 2) for tenant in tenants))
+            working.wake()
+            await until(partial(arrived, events_broker, tenants, position), "they are on Kafka")
+        async with database.transaction() as connection:
+            assert await journal.backlog(connection) == 18
+    assert await all_published(database), "it is marked at the end"
+    on_topic = await published(events_broker, tenants)
+    for tenant in tenants:
+        assert on_topic[tenant] == await stored(database, tenant)
+
+
+async def test_where_somebody_waits_for_it_it_is_marked_at_once(
+    database: Database, events_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MARK_SECONDS", 1_000.0)
+    tenant = uuid4()
+    working = Relay(database, events_broker.producer, "booking", "one", marks_at_once=True)
+    await working.start()
+    try:
+        await happen(database, tenant, 2)
+        await working.wait_published({tenant: 2})
+        assert await all_published(database)
+    finally:
+        await working.stop()
+
+
+async def test_more_tenants_than_a_round_holds_that_are_not_marked_hide_nobody(
+    database: Database, events_broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MARK_SECONDS", 1_000.0)
+    monkeypatch.setattr(relay, "TENANTS_A_ROUND", 2)
+    tenants = [uuid4() for _ in range(7)]
+    async with running(database, events_broker.producer) as working:
+        for tenant in tenants:
+            await happen(database, tenant)
+            working.wake()
+        await until(partial(arrived, events_broker, tenants, 1), "all are on Kafka")
+    on_topic = await published(events_broker, tenants)
+    assert all(len(events) == 1 for events in on_topic.values())
+
+
+async def test_whoever_follows_one_that_vanished_repeats_what_was_not_marked_and_leaves_nothing_out(
+    database: Database, events_broker: Broker, monkeypatch: pytest.MonkeyPatch, quick_leases: None
+) -> None:
+    monkeypatch.setattr(relay, "MARK_SECONDS", 1_000.0)
+    tenant = uuid4()
+    vanishing = Relay(database, events_broker.producer, "booking", "one")
+    await vanishing.start()
+    await happen(database, tenant, 3)
+    await until(partial(arrived, events_broker, [tenant], 3), "they are on Kafka")
+    assert vanishing._task is not None
+    vanishing._task.cancel()
+    await happen(database, tenant, 2)
+    async with running(database, events_broker.producer, "two"):
+        await until(partial(arrived, events_broker, [tenant], 8), "all of them are sent by the second")
+    (on_topic,) = (await published(events_broker, [tenant])).values()
+    assert [event["position"] for event in on_topic] == [1, 2, 3, 1, 2, 3, 4, 5]
+    assert without_repetitions(on_topic) == await stored(database, tenant)
 
 
 class Moody:

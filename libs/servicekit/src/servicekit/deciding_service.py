@@ -42,6 +42,8 @@ from servicekit.settings import AuthSettings, DatabaseSettings, DeadLetterSettin
 from servicekit.tokens import TokenVerifier
 from servicekit.worker import CommandWorker
 
+GATHER_MS = 3
+"""How long a batch may wait for what came while the one before was decided."""
 _NOBODY = UUID(int=0)
 
 
@@ -92,7 +94,13 @@ class DecidingService:
         self.verifier = TokenVerifier.of(settings, self.removals)
         self.producer = Producer(settings.kafka, client_id)
         self.dead_letters = DeadLetters(self.producer, stream, Limit.of(settings))
-        self.relay = Relay(self.database, self.producer, stream, holder=settings.instance)
+        self.relay = Relay(
+            self.database,
+            self.producer,
+            stream,
+            holder=settings.instance,
+            marks_at_once=answers_after_publication,
+        )
         self.replies = Replies(self.producer, self.relay, stream, after_publication=answers_after_publication)
         self.consumers = Consumers(settings.kafka, client_id, settings.kafka_partitions)
         self.owner = Owner(stream, self.database, self.verifier, reads)
@@ -113,11 +121,13 @@ class DecidingService:
             self.database, decider, self.relay, self.replies, self.dead_letters, removals=self.removals
         )
         topics = [COMMANDS_OF[self.stream].name]
-        self.consumers.batches(topics, self.stream, worker.handle, max_records=self._commands_at_once)
+        self.consumers.batches(
+            topics, self.stream, worker.handle, max_records=self._commands_at_once, gather_ms=GATHER_MS
+        )
 
     def app(self, *routers: APIRouter) -> FastAPI:
         """Make the HTTP app: the service's own routes, the journal's, health and metrics, and errors as problems."""
-        app = FastAPI(title=self.stream, lifespan=self._lifespan, openapi_url=None)
+        app = FastAPI(title=self.stream, lifespan=self._lifespan, openapi_url=None, telemetry=tracing.OURS_ALONE)
         app.state.broker = self.consumers.broker  # for who documents it
         app.router.routes.extend([*self.health.routes, metrics.route(self.health)])
         for router in (journal_routes(self.owner, answers_after_publication=self._answers_after_publication), *routers):

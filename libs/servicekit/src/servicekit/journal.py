@@ -25,6 +25,7 @@ from production_contracts.times import format_timestamp
 from servicekit.audit import store
 from servicekit.audit.chain import Asked, Decided, Entered, Link, begin, enter
 from servicekit.looks import Look
+from servicekit.statements import change, fetch
 
 _LOCK_IF_ALL_ARE_THERE = text("""
     with present as materialized (
@@ -38,15 +39,6 @@ _LOCK_IF_ALL_ARE_THERE = text("""
 _ADD_STREAMS = text("""
     insert into streams (tenant_id) select t from unnest(cast(:tenants as uuid[])) t order by t
     on conflict do nothing
-""")
-_ADVANCE = text("""
-    update streams s
-    set position = n.position, last_at = n.last_at, audited = n.audited, audited_digest = n.digest
-    from unnest(
-        cast(:tenants as uuid[]), cast(:positions as bigint[]), cast(:times as timestamptz[]),
-        cast(:audited as bigint[]), cast(:digests as bytea[])
-    ) as n (tenant_id, position, last_at, audited, digest)
-    where s.tenant_id = n.tenant_id
 """)
 _KNOWN = text("""
     select l.tenant_id, l.command_id, l.status, l.body, l.position
@@ -63,29 +55,40 @@ _KNOWN_KEYS = text("""
         where c.tenant_id = q.tenant_id and c.actor = q.actor and c.idempotency_key = q.key offset 0
     ) l
 """)
-_APPEND_EVENTS = text("""
-    insert into events
-        (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id,
-         traceparent)
-    select id, aggregate_id, event_type, event_data::jsonb, version, tenant_id, created_at, position, actor, command_id,
-        traceparent
+_APPEND = text("""
+    with written as (
+        insert into events
+            (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id,
+             traceparent)
+        select id, aggregate_id, event_type, event_data::jsonb, version, tenant_id, created_at, position, actor,
+            command_id, traceparent
+        from unnest(
+            cast(:event_ids as uuid[]), cast(:event_aggregates as uuid[]), cast(:event_types as text[]),
+            cast(:event_data as text[]), cast(:event_versions as integer[]), cast(:event_tenants as uuid[]),
+            cast(:event_times as timestamptz[]), cast(:event_positions as bigint[]), cast(:event_actors as text[]),
+            cast(:event_commands as uuid[]), cast(:event_traceparents as text[])
+        ) as n (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id,
+                traceparent)
+    ), logged as (
+        insert into command_log
+            (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
+        select tenant_id, command_id, actor, idempotency_key, fingerprint, status, body::json, position, decided_at,
+            audited
+        from unnest(
+            cast(:tenants as uuid[]), cast(:commands as uuid[]), cast(:actors as text[]), cast(:keys as text[]),
+            cast(:fingerprints as text[]), cast(:statuses as smallint[]), cast(:bodies as text[]),
+            cast(:positions as bigint[]), cast(:times as timestamptz[]), cast(:audited as bigint[])
+        ) as n (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
+    )
+    update streams s
+    set position = n.position, last_at = n.last_at, audited = n.audited, audited_digest = n.digest
     from unnest(
-        cast(:ids as uuid[]), cast(:aggregates as uuid[]), cast(:types as text[]), cast(:data as text[]),
-        cast(:versions as integer[]), cast(:tenants as uuid[]), cast(:times as timestamptz[]),
-        cast(:positions as bigint[]), cast(:actors as text[]), cast(:commands as uuid[]), cast(:traceparents as text[])
-    ) as n (id, aggregate_id, event_type, event_data, version, tenant_id, created_at, position, actor, command_id,
-            traceparent)
+        cast(:moved as uuid[]), cast(:heads as bigint[]), cast(:last_times as timestamptz[]),
+        cast(:trails as bigint[]), cast(:digests as bytea[])
+    ) as n (tenant_id, position, last_at, audited, digest)
+    where s.tenant_id = n.tenant_id
 """)
-_APPEND_LOG = text("""
-    insert into command_log
-        (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
-    select tenant_id, command_id, actor, idempotency_key, fingerprint, status, body::json, position, decided_at, audited
-    from unnest(
-        cast(:tenants as uuid[]), cast(:commands as uuid[]), cast(:actors as text[]), cast(:keys as text[]),
-        cast(:fingerprints as text[]), cast(:statuses as smallint[]), cast(:bodies as text[]),
-        cast(:positions as bigint[]), cast(:times as timestamptz[]), cast(:audited as bigint[])
-    ) as n (tenant_id, command_id, actor, idempotency_key, fingerprint, status, body, position, decided_at, audited)
-""")
+"""Events, outcomes and heads in one statement: it is one round trip, and nothing of it looks at the rest."""
 _EVENT_COLUMNS = "id, aggregate_id, event_type, event_data, version, created_at, position, actor"
 _AFTER = f"""
     select {_EVENT_COLUMNS} from events
@@ -122,7 +125,7 @@ _OUTCOME = text("""
     where l.tenant_id = :tenant and l.command_id = :command
 """)
 _UNPUBLISHED = text("""
-    select tenant_id, published from streams where position > published
+    select tenant_id, published, position from streams where position > published
     order by tenant_id <= cast(:after as uuid), tenant_id limit :limit
 """)
 _UNPUBLISHED_EVENTS = text(f"""
@@ -244,10 +247,10 @@ async def lock_streams(connection: AsyncConnection, stream: Stream, tenants: Ite
     stand in its way.
     """
     wanted = sorted(set(tenants))
-    rows = (await connection.execute(_LOCK_IF_ALL_ARE_THERE, {"tenants": wanted})).all()
+    rows = await fetch(connection, _LOCK_IF_ALL_ARE_THERE, {"tenants": wanted})
     if len(rows) < len(wanted):
-        await connection.execute(_ADD_STREAMS, {"tenants": wanted})
-        rows = (await connection.execute(_LOCK_IF_ALL_ARE_THERE, {"tenants": wanted})).all()
+        await change(connection, _ADD_STREAMS, {"tenants": wanted})
+        rows = await fetch(connection, _LOCK_IF_ALL_ARE_THERE, {"tenants": wanted})
     return {row.tenant_id: _head(row, stream) for row in rows}
 
 
@@ -263,8 +266,10 @@ async def known_commands(
     connection: AsyncConnection, commands: Sequence[tuple[UUID, UUID]]
 ) -> dict[tuple[UUID, UUID], KnownOutcome]:
     """Find the outcomes of commands, given and returned by (tenant, command)."""
-    rows = await connection.execute(
-        _KNOWN, {"tenants": [tenant for tenant, _ in commands], "commands": [command for _, command in commands]}
+    rows = await fetch(
+        connection,
+        _KNOWN,
+        {"tenants": [tenant for tenant, _ in commands], "commands": [command for _, command in commands]},
     )
     return {
         (row.tenant_id, row.command_id): KnownOutcome(status=row.status, body=row.body, position=row.position)
@@ -278,7 +283,8 @@ async def known_keys(
     """Find the outcomes remembered for idempotency keys, given and returned by (tenant, actor, key)."""
     if not keys:
         return {}
-    rows = await connection.execute(
+    rows = await fetch(
+        connection,
         _KNOWN_KEYS,
         {
             "tenants": [tenant for tenant, _, _ in keys],
@@ -306,56 +312,47 @@ async def append(
     Each tenant's events come in order, none earlier than the one before: ``occurred_at`` never goes back along the
     positions, so that a moment cuts a stream in two. A duplicate of anything raises an IntegrityError.
     """
-    if events:
-        await connection.execute(
-            _APPEND_EVENTS,
-            {
-                "ids": [event.id for event in events],
-                "aggregates": [event.aggregate_id for event in events],
-                "types": [event.type for event in events],
-                "data": [orjson.dumps(event.data).decode() for event in events],
-                "versions": [event.version for event in events],
-                "tenants": [event.tenant_id for event in events],
-                "times": [event.occurred_at for event in events],
-                "positions": [event.position for event in events],
-                "actors": [event.actor for event in events],
-                "commands": [event.command_id for event in events],
-                "traceparents": [event.traceparent for event in events],
-            },
-        )
     entered = _enter(stream, events, outcomes, heads)
     for event in events:
         heads[event.tenant_id].last_at = event.occurred_at
-    if outcomes:
-        await connection.execute(
-            _APPEND_LOG,
-            {
-                "tenants": [outcome.tenant_id for outcome in outcomes],
-                "commands": [outcome.command_id for outcome in outcomes],
-                "actors": [outcome.actor for outcome in outcomes],
-                "keys": [outcome.key for outcome in outcomes],
-                "fingerprints": [outcome.fingerprint for outcome in outcomes],
-                "statuses": [outcome.status for outcome in outcomes],
-                "bodies": [orjson.dumps(outcome.body).decode() for outcome in outcomes],
-                "positions": [outcome.position for outcome in outcomes],
-                "times": [outcome.decided_at for outcome in outcomes],
-                "audited": [one.sequence for one in entered],
-            },
-        )
-        await store.append(connection, entered)
     moved = sorted({event.tenant_id for event in events} | {outcome.tenant_id for outcome in outcomes})
-    if moved:
-        trails = [heads[tenant].trail for tenant in moved]
-        await connection.execute(
-            _ADVANCE,
-            {
-                "tenants": moved,
-                "positions": [heads[tenant].position for tenant in moved],
-                "times": [heads[tenant].last_at for tenant in moved],
-                "audited": [trail.sequence for trail in trails],
-                "digests": [trail.digest if trail.sequence else None for trail in trails],
-            },
-        )
+    if not moved:
+        return
+    trails = [heads[tenant].trail for tenant in moved]
+    await change(
+        connection,
+        _APPEND,
+        {
+            "event_ids": [event.id for event in events],
+            "event_aggregates": [event.aggregate_id for event in events],
+            "event_types": [event.type for event in events],
+            "event_data": [orjson.dumps(event.data).decode() for event in events],
+            "event_versions": [event.version for event in events],
+            "event_tenants": [event.tenant_id for event in events],
+            "event_times": [event.occurred_at for event in events],
+            "event_positions": [event.position for event in events],
+            "event_actors": [event.actor for event in events],
+            "event_commands": [event.command_id for event in events],
+            "event_traceparents": [event.traceparent for event in events],
+            "tenants": [outcome.tenant_id for outcome in outcomes],
+            "commands": [outcome.command_id for outcome in outcomes],
+            "actors": [outcome.actor for outcome in outcomes],
+            "keys": [outcome.key for outcome in outcomes],
+            "fingerprints": [outcome.fingerprint for outcome in outcomes],
+            "statuses": [outcome.status for outcome in outcomes],
+            "bodies": [orjson.dumps(outcome.body).decode() for outcome in outcomes],
+            "positions": [outcome.position for outcome in outcomes],
+            "times": [outcome.decided_at for outcome in outcomes],
+            "audited": [one.sequence for one in entered],
+            "moved": moved,
+            "heads": [heads[tenant].position for tenant in moved],
+            "last_times": [heads[tenant].last_at for tenant in moved],
+            "trails": [trail.sequence for trail in trails],
+            "digests": [trail.digest if trail.sequence else None for trail in trails],
+        },
+    )
+    if entered:
+        await store.append(connection, entered)
 
 
 def _enter(
@@ -465,14 +462,23 @@ async def outcome(
     return KnownOutcome(status=row.status, body=row.body, position=row.position)
 
 
-async def unpublished(connection: AsyncConnection, limit: int, after: UUID = _FIRST) -> list[tuple[UUID, int]]:
-    """Name tenants with events that are not on Kafka yet, each with how far it was published.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Behind:
+    """A tenant with events that are not marked as published: up to where they are, and its head."""
+
+    tenant_id: UUID
+    published: int
+    position: int
+
+
+async def unpublished(connection: AsyncConnection, limit: int, after: UUID = _FIRST) -> list[Behind]:
+    """Name tenants with events that are not marked as published.
 
     They come in order of id, beginning after a tenant and going round, so that whoever goes on after the last one of
     before passes over nobody.
     """
-    rows = await connection.execute(_UNPUBLISHED, {"limit": limit, "after": after})
-    return [(row.tenant_id, row.published) for row in rows]
+    rows = await fetch(connection, _UNPUBLISHED, {"limit": limit, "after": after})
+    return [Behind(tenant_id=row.tenant_id, published=row.published, position=row.position) for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -488,7 +494,8 @@ async def unpublished_events(
     connection: AsyncConnection, stream: str, tenants: Sequence[tuple[UUID, int]], limit: int
 ) -> list[UnpublishedEvent]:
     """Read up to ``limit`` events a tenant past how far it was published, in order of (tenant, position)."""
-    rows = await connection.execute(
+    rows = await fetch(
+        connection,
         _UNPUBLISHED_EVENTS,
         {"tenants": [t for t, _ in tenants], "published": [p for _, p in tenants], "limit": limit},
     )
@@ -506,12 +513,12 @@ async def unpublished_age(connection: AsyncConnection, tenants: Sequence[tuple[U
 
 async def mark_published(connection: AsyncConnection, published: dict[UUID, int]) -> None:
     """Move how far tenants were published, never back."""
-    await connection.execute(_PUBLISH, {"tenants": list(published), "published": list(published.values())})
+    await change(connection, _PUBLISH, {"tenants": list(published), "published": list(published.values())})
 
 
 async def published_positions(connection: AsyncConnection, tenants: Collection[UUID]) -> dict[UUID, int]:
     """Tell how far tenants were published."""
-    rows = await connection.execute(_PUBLISHED, {"tenants": list(tenants)})
+    rows = await fetch(connection, _PUBLISHED, {"tenants": list(tenants)})
     return {row.tenant_id: row.published for row in rows}
 
 

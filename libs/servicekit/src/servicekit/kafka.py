@@ -10,11 +10,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import RecordMetadata
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -49,6 +51,7 @@ class Record(Protocol):
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 Idle = Callable[[dict[int, int]], Awaitable[None]]
+Poll = Callable[..., Awaitable[dict[TopicPartition, list[Any]]]]
 
 REQUEST_TIMEOUT_MS = 10_000
 DELIVERY_TIMEOUT_S = 15.0
@@ -88,6 +91,22 @@ class ConsumerStoppedError(Exception):
     """To go on would do harm: the consumer stands still, in front of the batch in hand, until it is started again."""
 
 
+_partitioner = DefaultPartitioner()
+
+
+@lru_cache(maxsize=65_536)
+def _partition_number(key: bytes, partitions: int) -> int:
+    return int(_partitioner(key, list(range(partitions)), ()))
+
+
+def partition_of(key: bytes, partitions: Sequence[int], _available: object = ()) -> int:
+    """Choose the partition of a key among all of a topic, in order, as every client of Kafka does (murmur2).
+
+    The library works it out in Python, byte by byte: here it is remembered.
+    """
+    return partitions[_partition_number(key, len(partitions))]
+
+
 class Producer:
     """An idempotent producer with ``acks=all`` that connects in the background, however long Kafka is away.
 
@@ -105,6 +124,7 @@ class Producer:
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             "max_batch_size": 512 * 1024,
             "max_request_size": LARGEST_DEAD_LETTER,
+            "partitioner": partition_of,
         }
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -267,8 +287,11 @@ class Producer:
 class _Consumption:
     """One subscriber and the batch that it has in hand."""
 
-    def __init__(self, name: str, topics: Sequence[str], handle: Handle, *, commits: bool) -> None:
+    def __init__(self, name: str, topics: Sequence[str], handle: Handle, *, commits: bool, gather_ms: int = 0) -> None:
         self.name = name
+        self._gather_ms = gather_ms
+        self._is_busy = False
+        """Whether there has been no wait for records since the batch before."""
         self._topics = topics
         self.since: float | None = None
         """When the batch in hand, or the first of the failures in a row before it, was begun."""
@@ -314,9 +337,7 @@ class _Consumption:
             del timeout_ms
             if self.stopped is not None:
                 consumer.pause(*consumer.assignment())
-            found: dict[TopicPartition, list[Any]] = await poll(
-                *partitions, timeout_ms=PATIENCE_MS, max_records=max_records
-            )
+            found = await self._gather(poll, partitions, max_records)
             await self._tell_lag(consumer)
             if self.stopped is not None:
                 for partition, records in found.items():  # of partitions that were assigned meanwhile
@@ -327,6 +348,26 @@ class _Consumption:
             return found
 
         consumer.getmany = wait_for_records
+
+    async def _gather(
+        self, poll: Poll, partitions: Sequence[TopicPartition], max_records: int | None
+    ) -> dict[TopicPartition, list[Any]]:
+        """Wait for records; what came while a batch was in hand is taken whole, so that the next one holds it all.
+
+        The library has fetched the first of it meanwhile, and fetches the others once that is taken.
+        """
+        if self._is_busy:
+            found = await poll(*partitions, timeout_ms=0, max_records=max_records)
+            room = None if max_records is None else max_records - sum(map(len, found.values()))
+            if found and self._gather_ms and room != 0:
+                with suppress(KafkaError):  # what is found is in our hands; the next poll says it again
+                    more = await poll(*partitions, timeout_ms=self._gather_ms, max_records=room)
+                    for partition, records in more.items():
+                        found.setdefault(partition, []).extend(records)
+            if found:
+                return found
+        self._is_busy = False
+        return await poll(*partitions, timeout_ms=PATIENCE_MS, max_records=max_records)
 
     async def _tell_idle(self, consumer: AIOKafkaConsumer, idle: Idle) -> None:
         handled: dict[int, int] = {}
@@ -359,6 +400,7 @@ class _Consumption:
 
     async def take(self, records: tuple[Record, ...]) -> None:
         self.since = self.since or time.monotonic()
+        self._is_busy = True
         try:
             BATCH_SIZE.labels(consumer=self.name).observe(len(records))
             await self._handle_traced(records)
@@ -454,12 +496,15 @@ class Consumers:
         self._starting: asyncio.Task[None] | None = None
         self._started = False
 
-    def batches(self, topics: Sequence[str], group: str, handle: Handle, *, max_records: int = 500) -> None:
+    def batches(
+        self, topics: Sequence[str], group: str, handle: Handle, *, max_records: int = 500, gather_ms: int = 0
+    ) -> None:
         """Hand the records of topics to ``handle`` in batches, shared with the group, from the earliest on.
 
         A batch is committed after ``handle`` returned; what it raises is an outage: after a wait the batch comes again.
+        Where a batch costs much whatever it holds, ``gather_ms`` is how long the next may wait to hold all that came.
         """
-        consumption = _Consumption(group, topics, handle, commits=True)
+        consumption = _Consumption(group, topics, handle, commits=True, gather_ms=gather_ms)
         self._subscribe(
             consumption,
             *topics,

@@ -1,6 +1,7 @@
 """Replies: who waits at a gateway is told the outcome of its command."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,6 @@ from uuid import UUID
 
 import structlog
 from aiokafka.errors import KafkaError
-from aiokafka.structs import RecordMetadata
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_contracts.commands import Command
@@ -22,7 +22,7 @@ from servicekit.relay import Relay
 
 PUBLICATION_DEADLINE_S = 60.0
 MOST_AWAITED = 4096
-"""Replies that wait for their events to be published; who would be one more asks for the command."""
+"""Replies under way, or that wait for their events to be published; who would be one more asks for the command."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,52 +50,56 @@ class Replies:
         self._awaited = 0
 
     async def send(self, settled: Sequence[Settled]) -> None:
-        """Send the replies that somebody waits for; with ``after_publication`` in the background."""
+        """Send, in the background, the replies that somebody waits for."""
         awaited = [one for one in settled if one.command.reply_partition is not None]
         if not awaited:
             return
-        if self._after_publication:
-            if self._awaited + len(awaited) > MOST_AWAITED:
-                log.warning("replies_given_up", count=len(awaited), error="too many wait for their publication")
-                return
-            self._awaited += len(awaited)
-            task = asyncio.create_task(self._send_after_publication(awaited))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
-        else:
-            await self._send(awaited)
+        if self._awaited + len(awaited) > MOST_AWAITED:
+            log.warning("replies_given_up", count=len(awaited), error="too many are under way")
+            return
+        self._awaited += len(awaited)
+        task = asyncio.create_task(self._send(awaited))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def stop(self) -> None:
         """Wait, within a deadline, for the replies under way."""
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=5.0)
 
-    async def _send_after_publication(self, awaited: Sequence[Settled]) -> None:
+    async def _send(self, awaited: Sequence[Settled]) -> None:
+        try:
+            if self._after_publication:
+                await self._published(awaited)
+            partitions = await self._producer.partitions(GATEWAY_REPLIES.name)
+            lanes: dict[int, list[Settled]] = defaultdict(list)
+            for one in awaited:
+                if one.command.reply_partition in partitions:
+                    lanes[one.command.reply_partition].append(one)
+                else:
+                    log.warning("reply_unaddressed", command_id=str(one.command.id))  # nobody listens there
+            await asyncio.gather(*(self._send_lane(lane, replies) for lane, replies in lanes.items()))
+        except (KafkaUnavailableError, TimeoutError, SQLAlchemyError, OSError) as error:
+            log.warning("replies_given_up", count=len(awaited), error=repr(error))
+        finally:
+            self._awaited -= len(awaited)
+
+    async def _published(self, awaited: Sequence[Settled]) -> None:
         positions: dict[UUID, int] = {}
         for one in awaited:
             tenant = one.command.tenant_id
             positions[tenant] = max(positions.get(tenant, 0), one.position)
-        try:
-            async with asyncio.timeout(PUBLICATION_DEADLINE_S):
-                await self._relay.wait_published(positions)
-        except (TimeoutError, SQLAlchemyError, OSError) as error:
-            log.warning("replies_given_up", count=len(awaited), error=repr(error))
-        else:
-            await self._send(awaited)
-        finally:
-            self._awaited -= len(awaited)
+        async with asyncio.timeout(PUBLICATION_DEADLINE_S):
+            await self._relay.wait_published(positions)
 
-    async def _send(self, awaited: Sequence[Settled]) -> None:
+    async def _send_lane(self, lane: int, replies: Sequence[Settled]) -> None:
+        """Send the replies of one gateway together."""
+        records = [self._record(one) for one in replies]
         try:
-            partitions = await self._producer.partitions(GATEWAY_REPLIES.name)
-            for one in awaited:
-                if one.command.reply_partition not in partitions:
-                    log.warning("reply_unaddressed", command_id=str(one.command.id))  # nobody listens there
-                    continue
-                sent = await self._producer.send(self._record(one))
-                sent.add_done_callback(_log_failure)
-        except KafkaUnavailableError as error:
-            log.warning("replies_not_sent", count=len(awaited), error=str(error))
+            while records:
+                records = records[await self._producer.send_together(records, lane) :]
+        except (KafkaUnavailableError, KafkaError, TimeoutError) as error:
+            log.warning("replies_not_sent", count=len(records), error=repr(error))
 
     def _record(self, one: Settled) -> KafkaRecord:
         reply = Reply(
@@ -110,8 +114,3 @@ class Replies:
             now=now(),
             traceparent=one.command.traceparent,
         )
-
-
-def _log_failure(sent: "asyncio.Future[RecordMetadata]") -> None:
-    if not sent.cancelled() and isinstance(sent.exception(), KafkaError):
-        log.warning("reply_not_sent", error=repr(sent.exception()))

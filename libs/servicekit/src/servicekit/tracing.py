@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import aiohttp
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -57,6 +58,10 @@ _SAID: Final = re.compile(
     r"|http\.(response\.)?status_code|http\.flavor|network\.protocol\.version|server\.(address|port)|net\.peer\.name"
 )
 _SAID_OF_CLIENTS: Final = re.compile(r"http\.url|url\.full|net\.peer\.port")
+
+
+OURS_ALONE: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""For ``FastAPI(telemetry=...)``: its own would write what was raised, and looks for providers with each request."""
 
 
 class Tracing:

@@ -98,8 +98,8 @@ class CommandWorker:
 
     async def _settle(self, taken: Sequence[_Taken]) -> None:
         settled = await self._judge.decide([command for _, command in taken])
-        self._relay.wake()
         await self._replies.send(settled)
+        self._relay.wake()
         done_ms = now().timestamp() * 1000
         for record, _ in taken:
             DECISION_SECONDS.observe(max(0.0, (done_ms - record.timestamp) / 1000))
@@ -133,26 +133,22 @@ class Judge:
         if self._removals is not None:
             await self._removals.wait()
         await self._decider.prepare(commands)
-        async with self._database.transaction({command.tenant_id for command in commands}) as connection:
-            batches = await self._decide_in(connection, commands)
-        return [settled for batch in batches for settled in batch.settled()]
-
-    async def _decide_in(self, connection: AsyncConnection, commands: Sequence[Command]) -> list["_Batch"]:
-        batch = await _Batch.open(connection, self._decider.stream, commands, self._removals)
         try:
-            async with connection.begin_nested():
-                await batch.decide(self._decider)
+            batches = await self._decide_in_one_transaction(commands, together=True)
         except ForeignWriteError as error:
             FOREIGN_WRITERS.labels(stream=self._decider.stream).inc()
             log.error("foreign_writer", stream=self._decider.stream, error=str(error))  # noqa: TRY400
-        else:
-            return [batch]
+            batches = await self._decide_in_one_transaction(commands, together=False)
+        return [settled for batch in batches for settled in batch.settled()]
+
+    async def _decide_in_one_transaction(self, commands: Sequence[Command], *, together: bool) -> list["_Batch"]:
+        """Decide commands as one batch, or one after the other, each seeing what the one before wrote."""
         batches = []
-        for command in commands:
-            batch = await _Batch.open(connection, self._decider.stream, [command], self._removals)
-            async with connection.begin_nested():
+        async with self._database.transaction({command.tenant_id for command in commands}) as connection:
+            for some in [commands] if together else [[command] for command in commands]:
+                batch = await _Batch.open(connection, self._decider.stream, some, self._removals)
                 await batch.decide(self._decider)
-            batches.append(batch)
+                batches.append(batch)
         return batches
 
 

@@ -180,6 +180,7 @@ def assemble(settings: Settings, parts: Parts) -> FastAPI:
         lifespan=lambda _app: _running((*parts.started, refusals)),
         redirect_slashes=False,
         redoc_url=None,
+        telemetry=tracing.OURS_ALONE,
         middleware=[
             Middleware(
                 CORSMiddleware,

@@ -11,7 +11,7 @@ from uuid import UUID
 import aiohttp
 import orjson
 
-from gateway.adapters.limits import RateLimits
+from gateway.adapters.limits import RateLimits, Window
 from gateway.application.ports import CrowdedError, NotSentError, OwnerAnswer, OwnerAwayError
 from gateway.bootstrap import Parts, assemble
 from gateway.settings import Settings
@@ -171,13 +171,17 @@ class FakeCounts:
         self.fault: Exception | None = None
         self.hangs = False
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002 - one window, for ever
-        """Count one more."""
+    async def count(self, user: Window, tenant: Window) -> tuple[int, int]:
+        """Count one more; see `limits.Counts`."""
         if self.hangs:
             await asyncio.get_running_loop().create_future()
         if self.fault is not None:
             raise self.fault
-        self.counted[key] = self.counted.get(key, 0) + amount
+        of_user = self._incr(user.key)
+        return of_user, self._incr(tenant.key) if of_user <= user.most else 0
+
+    def _incr(self, key: str) -> int:
+        self.counted[key] = self.counted.get(key, 0) + 1
         return self.counted[key]
 
 

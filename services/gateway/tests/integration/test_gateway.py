@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.adapters.limits import RedisCounts
+from gateway.adapters.limits import RedisCounts, Window
 from gateway.adapters.replies import partition_of
 from gateway.bootstrap import build
 from gateway.settings import Settings
@@ -236,14 +237,54 @@ async def test_replicas_that_share_a_partition_do_not_disturb_each_other(
         assert set(await asyncio.gather(*(write(session) for session in (client, twin) * 25))) == {201}
 
 
-async def test_limits_are_counted_across_replicas(own_engines: Engines) -> None:
-    one, other = (RedisCounts(own_engines.redis_url, timeout_seconds=5) for _ in range(2))
-    key = str(uuid4())
+@asynccontextmanager
+async def counting(engines: Engines) -> AsyncIterator[RedisCounts]:
+    counts = RedisCounts(engines.redis_url, timeout_seconds=5)
     try:
-        assert [await counts.incr(key, 60) for counts in (one, other, one)] == [1, 2, 3]
+        yield counts
     finally:
-        await one.stop()
-        await other.stop()
+        await counts.stop()
+
+
+def windows(most: int = 100) -> tuple[Window, Window]:
+    """A user's and a tenant's, which nobody else counts in."""
+    user, tenant = (f"{kind}/{uuid4()}" for kind in ("user", "tenant"))
+    return Window(key=user, most=most, seconds=60), Window(key=tenant, most=most, seconds=60)
+
+
+async def test_limits_are_counted_across_replicas(own_engines: Engines) -> None:
+    asked = windows()
+    async with counting(own_engines) as one, counting(own_engines) as other:
+        assert [await counts.count(*asked) for counts in (one, other, one)] == [(1, 1), (2, 2), (3, 3)]
+
+
+async def test_what_comes_together_is_counted_together_and_each_by_itself(own_engines: Engines) -> None:
+    users, tenant = [windows(most=2)[0] for _ in range(300)], windows(most=1000)[1]
+    async with counting(own_engines) as counts:
+        found = await asyncio.gather(*(counts.count(user, tenant) for user in (users[0], users[0], *users)))
+    assert [of_user for of_user, _ in found] == [1, 2, 3, *[1] * 299]
+    assert [of_tenant for _, of_tenant in found] == [1, 2, 0, *range(3, 302)]
+
+
+async def test_whoever_stops_waiting_for_a_count_stops_nobody_else(own_engines: Engines) -> None:
+    asked = windows()
+    async with counting(own_engines) as counts:
+        first, second = (asyncio.create_task(counts.count(*asked)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second)[0] <= 2
+        assert first.cancelled()
+
+
+async def test_a_window_ends(own_engines: Engines) -> None:
+    user, tenant = (replace(window, seconds=1) for window in windows())
+    async with counting(own_engines) as counts:
+        assert await counts.count(user, tenant) == (1, 1)
+
+        async def begins_anew() -> bool:
+            return await counts.count(user, tenant) == (1, 1)
+
+        await until(begins_anew)
 
 
 async def test_without_redis_bookings_go_on_and_readiness_says_what_is_missing(

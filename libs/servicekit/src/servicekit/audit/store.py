@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from production_contracts.events import Stream
 from production_contracts.times import format_timestamp
 from servicekit.audit.chain import Entered, Link, begin
+from servicekit.statements import change
 
 _APPEND = text("""
     insert into audit
@@ -75,7 +76,8 @@ class Standing:
 
 async def append(connection: AsyncConnection, entered: Sequence[Entered]) -> None:
     """Write entries; one that is there already raises an IntegrityError."""
-    await connection.execute(
+    await change(
+        connection,
         _APPEND,
         {
             "tenants": [one.decided.tenant_id for one in entered],

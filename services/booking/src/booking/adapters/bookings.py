@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from booking.domain.booking import Booking, Contact, Fee, Slot, Status
 from production_contracts.times import LONGEST
 from servicekit.looks import Look
+from servicekit.statements import change, fetch
 
 Key = tuple[UUID, UUID]
 """A tenant and the id of a booking or artist of it."""
@@ -76,7 +77,7 @@ _INSERT = text(f"""
     insert into bookings ({_COLUMNS})
     select tenant_id, id, artist_id, start_time, end_time, status, title, venue, notes::json, contact::json, fee::json,
         version, position, created_by, created_at, updated_at
-    from {_ARRAYS} on conflict do nothing returning id
+    from {_ARRAYS} on conflict do nothing
 """)  # noqa: S608 - the lists above
 _UPDATE = text(f"""
     update bookings b
@@ -188,7 +189,7 @@ async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Bo
     wanted = list(keys)
     if not wanted:
         return {}
-    rows = await connection.execute(_LOAD, {"tenants": [t for t, _ in wanted], "ids": [i for _, i in wanted]})
+    rows = await fetch(connection, _LOAD, {"tenants": [t for t, _ in wanted], "ids": [i for _, i in wanted]})
     return {(row.tenant_id, row.id): booking_of(row) for row in rows}
 
 
@@ -201,7 +202,8 @@ async def neighbours(
     """
     if not windows:
         return []
-    rows = await connection.execute(
+    rows = await fetch(
+        connection,
         _NEIGHBOURS,
         {
             "tenants": [tenant for tenant, _, _ in windows],
@@ -219,27 +221,26 @@ async def artist_states(connection: AsyncConnection, keys: Iterable[Key]) -> dic
     wanted = list(keys)
     if not wanted:
         return {}
-    rows = await connection.execute(_ARTISTS, {"tenants": [t for t, _ in wanted], "ids": [i for _, i in wanted]})
+    rows = await fetch(connection, _ARTISTS, {"tenants": [t for t, _ in wanted], "ids": [i for _, i in wanted]})
     return {(row.tenant_id, row.id): row.status for row in rows}
 
 
 async def replace(connection: AsyncConnection, old: Sequence[Key], new: Sequence[tuple[UUID, Booking]]) -> bool:
     """Delete bookings and insert others as one net change; False where another writer is in the way of any."""
     if old:
-        gone = await connection.execute(_DELETE, {"tenants": [t for t, _ in old], "ids": [i for _, i in old]})
-        if gone.rowcount != len(old):
+        gone = await change(connection, _DELETE, {"tenants": [t for t, _ in old], "ids": [i for _, i in old]})
+        if gone != len(old):
             return False
     if not new:
         return True
-    stored = await connection.execute(_INSERT, _arrays(new))
-    return len(stored.all()) == len(new)
+    return await change(connection, _INSERT, _arrays(new)) == len(new)
 
 
 async def update(connection: AsyncConnection, changed: Sequence[tuple[UUID, Booking]]) -> bool:
     """Write bookings whose slot and status stay; False where one is not there."""
     if not changed:
         return True
-    return (await connection.execute(_UPDATE, _arrays(changed))).rowcount == len(changed)
+    return await change(connection, _UPDATE, _arrays(changed)) == len(changed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

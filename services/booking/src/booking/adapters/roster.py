@@ -15,7 +15,6 @@ from uuid import UUID
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
 from pydantic import ValidationError
 from sqlalchemy import text
 
@@ -29,7 +28,7 @@ from servicekit.database import Database
 from servicekit.dead_letters import DeadLetters
 from servicekit.ends import TopicEnds
 from servicekit.halving import halve, is_outage
-from servicekit.kafka import Consumers, Record
+from servicekit.kafka import Consumers, Record, partition_of
 
 PATIENCE_S = 5.0
 MOST_REMEMBERED = 100_000
@@ -82,7 +81,6 @@ class Roster:
         self._consumption.idle = self._pass  # what a transaction leaves behind takes an offset, and is no record
         self._next: dict[int, int] | None = None
         self._moved = asyncio.Condition()
-        self._partition_of = DefaultPartitioner()
         self._known: OrderedDict[Key, None] = OrderedDict()
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -197,7 +195,7 @@ class Roster:
                 self._known.popitem(last=False)
 
     async def _catch_up(self, tenants: Iterable[UUID]) -> None:
-        partitions = {self._partition_of(tenant_key(tenant), self._partitions, self._partitions) for tenant in tenants}
+        partitions = {partition_of(tenant_key(tenant), self._partitions) for tenant in tenants}
         ends = await self._ends.of(TENANCY_EVENTS.name, partitions)
         passed = await self._passed()
         async with self._moved:

@@ -46,7 +46,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """
     try:
         document = orjson.loads(raw)
-        json.loads(raw, object_pairs_hook=_refuse_repeated)
+        _NAMES.decode(raw.decode())
     except _RepeatedError as error:
         _refuse(f"the name {error.args[0]!r} stands twice in one object")
     except (ValueError, RecursionError):
@@ -66,6 +66,10 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         if name in names:
             raise _RepeatedError(name[:100])
         names.add(name)
+
+
+_NAMES: Final = json.JSONDecoder(object_pairs_hook=_refuse_repeated)
+"""Made once: `json.loads` would make one for each body."""
 
 
 def _refuse(detail: str) -> NoReturn:
