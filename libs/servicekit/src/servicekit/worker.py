@@ -143,8 +143,10 @@ class Judge:
 
     async def _decide_in_one_transaction(self, commands: Sequence[Command], *, together: bool) -> list["_Batch"]:
         """Decide commands as one batch, or one after the other, each seeing what the one before wrote."""
-        batches = []
-        async with self._database.transaction({command.tenant_id for command in commands}) as connection:
+        batches, tenants = [], {command.tenant_id for command in commands}
+        async with self._database.transaction(tenants) as connection:
+            if not together:  # all of them first: one after the other would be in another order than everybody else's
+                await journal.lock_streams(connection, self._decider.stream, tenants)
             for some in [commands] if together else [[command] for command in commands]:
                 batch = await _Batch.open(connection, self._decider.stream, some, self._removals)
                 await batch.decide(self._decider)
