@@ -41,6 +41,7 @@ UNTOLD = {
     "servicekit.tokens:LONGEST_LIFE_SECONDS",  # a setting
     "booking.adapters.roster:MOST_REMEMBERED",  # a cache
     "gateway.adapters.limits:MOST_TOGETHER",  # who is one more is counted in the next call
+    "gateway.adapters.connections:LARGEST_ANSWER",  # many times of what a service of ours answers
     "production_contracts.audit:LONGEST_ADDRESS",  # longer than any address
     "servicekit.audit.verification:MOST_EVENTS",  # how a verification tells an entry that covers others
     "servicekit.audit.verification:MOST_TOLD",  # lines that it prints
@@ -67,7 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_page_is_there_and_no_link_or_anchor_leads_nowhere(site: Path) -> None:
     pages = {page.relative_to(site).as_posix() for page in site.rglob("*.html")}
-    made = ("api", "limits", "problems", "promises", "settings", "topics")
+    made = ("api", "capacity", "limits", "measurements", "problems", "promises", "settings", "topics")
     assert {f"reference/{name}.html" for name in made} <= pages
     assert len([page for page in pages if page.startswith("decisions/0")]) == len(
         list((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
