@@ -82,9 +82,9 @@ images-check: setup ## Install each service as its image holds it, without Docke
 sbom: setup ## Write a CycloneDX bill of materials of each service's image into .local/sbom
 	@$(PYTHON_BIN)/python -m local_stack.images sbom $(SERVICES)
 
-bench: ## Measure against the baselines: make bench [ONLY=drain-limit] [SCALE=1]
+bench: ## Measure against the baselines: make bench [ONLY=drain-limit] [SCALE=1] [REPETITIONS=5]
 	@bench/setup
-	@$(PYTHON_BIN)/python -m bench run --only '$(ONLY)' --scale '$(SCALE)'
+	@$(PYTHON_BIN)/python -m bench run --only '$(ONLY)' --scale '$(SCALE)' $(if $(REPETITIONS),--repetitions '$(REPETITIONS)')
 
 bench-compare: ## Tell what is worse than in the stored run by more than noise; fails if anything is
 	@bench/setup
