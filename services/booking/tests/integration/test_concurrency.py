@@ -129,9 +129,7 @@ async def test_who_waits_for_a_tenants_first_stream_holds_no_other(bench: Bench)
     pause = first.decider.before_commit = Pause()
     adding = asyncio.create_task(first.handle(ask(new, night(artists[new]))))
     await pause.reached.wait()
-    waiting = asyncio.create_task(
-        second.handle(*(ask(tenant, night(artist, 1)) for tenant, artist in artists.items()))
-    )
+    waiting = asyncio.create_task(second.handle(*(ask(tenant, night(artist, 1)) for tenant, artist in artists.items())))
     await until(bench.waits_for_a_lock, "the second waits for the new stream")
     free = "select tenant_id from streams where tenant_id = %s for update skip locked"
     assert len(await bench.as_superuser(free, known)) == 1
