@@ -14,20 +14,10 @@ import asyncpg
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from servicekit.looks import Row
 from servicekit.tracing import Tracing
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-
-
-class Row(asyncpg.Record):  # type: ignore[misc] # asyncpg declares no types
-    """A row whose columns are attributes, as those of SQLAlchemy are."""
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a column may be anything
-        """Read a column."""
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 async def fetch(connection: AsyncConnection, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
